@@ -1,0 +1,1 @@
+//! The HTTP edge: listeners, the layer stack, routing, and errors as bytes.

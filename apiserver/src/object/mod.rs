@@ -1,0 +1,1 @@
+//! Operations on decoded objects: metadata, selectors, quantities, patches, managed fields.

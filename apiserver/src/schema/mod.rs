@@ -1,0 +1,1 @@
+//! One schema per type; transcoding, pruning, patching, managed fields and OpenAPI are derived from it.

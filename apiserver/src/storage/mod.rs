@@ -1,0 +1,1 @@
+//! The store behind one trait, and the watch cache above it.

@@ -1,0 +1,1 @@
+//! Defaulting and validation, one file a family of kinds.

@@ -1,0 +1,1 @@
+//! What each API verb does, for every kind alike.

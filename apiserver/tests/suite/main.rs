@@ -1,0 +1,2 @@
+//! Integration tests of the apiserver.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]

@@ -1,0 +1,3 @@
+//! Generates the built-in schema table from recorded facts.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The replicated commands and the pure function that applies them.

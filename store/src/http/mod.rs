@@ -1,0 +1,1 @@
+//! HTTP beside gRPC: health, version, metrics.

@@ -1,0 +1,1 @@
+//! Leases: deadlines and expiry.

@@ -1,0 +1,13 @@
+//! An etcd-compatible datastore: multi-version key-value state, replicated by raft, kept in RocksDB.
+
+pub mod apply;
+pub mod engine;
+pub mod error;
+pub mod grpc;
+pub mod http;
+pub mod lease;
+pub mod limits;
+pub mod maintenance;
+pub mod mvcc;
+pub mod raft;
+pub mod watch;

@@ -1,0 +1,1 @@
+//! Every bound of the store in one place, unit in the name.

@@ -1,0 +1,1 @@
+//! Upkeep: compaction, quota, hashes, snapshots.

@@ -1,0 +1,1 @@
+//! Multi-version concurrency control over the engine: revisions, ranges, transactions, compaction.

@@ -1,0 +1,1 @@
+//! Raft: the replicated log, proposals and the state machine.

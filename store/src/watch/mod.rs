@@ -1,0 +1,1 @@
+//! Watches: which events concern whom, and their delivery.
