@@ -1,1 +1,8 @@
 //! One schema per type; transcoding, pruning, patching, managed fields and OpenAPI are derived from it.
+
+pub mod builtin;
+pub mod registry;
+pub mod types;
+
+pub use registry::{GroupVersionKind, Registry};
+pub use types::{Field, Form, ListType, MapType, PatchStrategy, Type, TypeRef, ValueType};
