@@ -1,1 +1,32 @@
-//! etcd v3 messages and services, and the protobuf envelope of Kubernetes objects.
+//! Messages on the wire: etcd's v3 API, generated from `etcd/*.proto`, and the envelope around Kubernetes' protobuf objects.
+//!
+//! Byte fields are [`bytes::Bytes`], so a decoded message shares the buffer that it came in.
+
+/// What `tonic-prost-build` makes of `etcd/*.proto`, one module a package.
+#[allow(missing_docs, unused_qualifications, clippy::all, clippy::pedantic)]
+mod generated {
+    /// Keys and events (`mvccpb`).
+    pub mod mvccpb {
+        tonic::include_proto!("mvccpb");
+    }
+    /// Users, roles, permissions (`authpb`).
+    pub mod authpb {
+        tonic::include_proto!("authpb");
+    }
+    /// Requests, responses and services (`etcdserverpb`).
+    pub mod etcdserverpb {
+        tonic::include_proto!("etcdserverpb");
+    }
+    /// The lock service (`v3lockpb`).
+    pub mod v3lockpb {
+        tonic::include_proto!("v3lockpb");
+    }
+    /// The election service (`v3electionpb`).
+    pub mod v3electionpb {
+        tonic::include_proto!("v3electionpb");
+    }
+}
+
+pub mod k8s;
+
+pub use generated::{authpb, etcdserverpb, mvccpb, v3electionpb, v3lockpb};

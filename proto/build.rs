@@ -1,0 +1,13 @@
+//! Compiles `etcd/*.proto` without protoc.
+
+use std::error::Error;
+
+const FILES: [&str; 5] =
+    ["etcd/kv.proto", "etcd/auth.proto", "etcd/rpc.proto", "etcd/lock.proto", "etcd/election.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=etcd");
+    let descriptors = protox::compile(FILES, ["."])?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    Ok(())
+}
