@@ -1,1 +1,3 @@
 //! Bytes to objects and back: JSON, YAML, protobuf, tables, and content negotiation.
+
+pub mod negotiate;
