@@ -1,1 +1,68 @@
 //! The store behind one trait, and the watch cache above it.
+//!
+//! [`Storage`] hands out one [`Collection`] for each storage prefix. A collection creates, reads, updates and deletes objects as stored
+//! bytes, and lists and watches them from a cache that it fills on first use. Nothing here knows what is inside an object beyond its
+//! [`Attributes`](entry::Attributes).
+
+pub mod backend;
+pub mod cache;
+pub mod collection;
+pub mod entry;
+pub mod error;
+pub mod key;
+pub mod options;
+
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+};
+
+use parking_lot::RwLock;
+
+pub use backend::{Backend, BackendError};
+pub use cache::watcher::{EventKind, WatchEvent, Watcher};
+pub use collection::{Collection, CollectionSpec, ListResult};
+pub use entry::{Attributes, Describe, Entry, WireForm};
+pub use error::Error;
+pub use options::{Everything, ListOptions, ResourceVersionMatch, Scope, Select, WatchOptions};
+
+/// All collections of a server on one backend.
+pub struct Storage {
+    backend: Arc<dyn Backend>,
+    /// `--etcd-prefix`.
+    prefix: String,
+    collections: RwLock<HashMap<String, Arc<Collection>>>,
+}
+
+impl Storage {
+    /// Collections under `prefix` (`/registry`) of `backend`.
+    pub fn new(backend: Arc<dyn Backend>, prefix: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { backend, prefix: prefix.into(), collections: RwLock::default() })
+    }
+
+    /// The collection of a resource; made on first use, the same one for every later call with the same prefix.
+    pub fn collection(&self, spec: &CollectionSpec) -> Arc<Collection> {
+        if let Some(collection) = self.collections.read().get(&spec.prefix) {
+            return Arc::clone(collection);
+        }
+        match self.collections.write().entry(spec.prefix.clone()) {
+            hash_map::Entry::Occupied(known) => Arc::clone(known.get()),
+            hash_map::Entry::Vacant(vacant) => {
+                let collection = Collection::new(Arc::clone(&self.backend), &self.prefix, spec);
+                Arc::clone(vacant.insert(collection))
+            }
+        }
+    }
+
+    /// Forgets a collection: its custom resource definition is gone or has changed. Its watchers end.
+    pub fn forget(&self, resource_prefix: &str) {
+        if let Some(collection) = self.collections.write().remove(resource_prefix) {
+            collection.stop();
+        }
+    }
+
+    /// The store itself.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+}
