@@ -1,1 +1,72 @@
-//! Defaulting and validation, one file a family of kinds.
+//! What a kind's objects must look like: defaults for what a client leaves out, and rules for what it says.
+//!
+//! Everything here is pure and works on decoded objects in served form. One file a family of kinds holds both; `rules` is the
+//! table that leads to them.
+
+pub mod field;
+pub mod formats;
+pub mod meta;
+pub mod node;
+mod rules;
+pub mod warnings;
+
+use serde_json::Value;
+
+use self::field::Errors;
+use self::node::Node;
+use crate::schema::GroupVersionKind;
+
+pub use self::warnings::warnings;
+
+/// Fills in what the client left out, as decoding does in kube-apiserver; leaves the object in served form.
+pub fn default(gvk: &GroupVersionKind, object: &mut Value) {
+    if let Some(rules) = rules::of(gvk) {
+        (rules.default)(object);
+    }
+}
+
+/// Converts an object, already defaulted, between versions or representations of its kind, such as autoscaling v1 and v2.
+pub fn convert(_from: &GroupVersionKind, to: &GroupVersionKind, mut object: Value) -> Value {
+    if let Some(object) = object.as_object_mut() {
+        object.insert("apiVersion".to_owned(), to.api_version().into());
+        object.insert("kind".to_owned(), to.kind.as_str().into());
+    }
+    object
+}
+
+/// Judges a new object: all of its fields, then, if these are well, what every object's metadata must be.
+pub fn validate_create(gvk: &GroupVersionKind, object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let Some(rules) = rules::of(gvk) else { return errors };
+    let node = Node::root(object);
+    (rules.create)(&node, &mut errors);
+    if errors.is_empty() {
+        meta::validate(&node.at("metadata"), rules.namespaced, formats::path_segment, &mut errors);
+    }
+    errors
+}
+
+/// Judges a changed object against what it was.
+pub fn validate_update(gvk: &GroupVersionKind, object: &Value, old: &Value) -> Errors {
+    judge_update(gvk, object, old, |rules| rules.update)
+}
+
+/// Judges an object changed through its status subresource against what it was.
+pub fn validate_status_update(gvk: &GroupVersionKind, object: &Value, old: &Value) -> Errors {
+    judge_update(gvk, object, old, |rules| rules.status)
+}
+
+fn judge_update(
+    gvk: &GroupVersionKind,
+    object: &Value,
+    old: &Value,
+    rule: impl Fn(&rules::Rules) -> rules::Update,
+) -> Errors {
+    let mut errors = Errors::new();
+    let Some(rules) = rules::of(gvk) else { return errors };
+    let (node, old) = (Node::root(object), Node::root(old));
+    meta::validate(&node.at("metadata"), rules.namespaced, formats::path_segment, &mut errors);
+    meta::validate_update(&node.at("metadata"), &old.at("metadata"), &mut errors);
+    rule(rules)(&node, &old, &mut errors);
+    errors
+}
