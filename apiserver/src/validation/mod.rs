@@ -10,6 +10,7 @@ pub mod node;
 mod rules;
 pub mod warnings;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use self::field::Errors;
@@ -18,10 +19,11 @@ use crate::schema::GroupVersionKind;
 
 pub use self::warnings::warnings;
 
-/// Fills in what the client left out, as decoding does in kube-apiserver; leaves the object in served form.
-pub fn default(gvk: &GroupVersionKind, object: &mut Value) {
+/// Fills in what the client left out, as decoding does in kube-apiserver; leaves the object in served form. `now` becomes the
+/// time at which a device taint without one was added.
+pub fn default(gvk: &GroupVersionKind, object: &mut Value, now: Timestamp) {
     if let Some(rules) = rules::of(gvk) {
-        (rules.default)(object);
+        (rules.default)(object, now);
     }
 }
 

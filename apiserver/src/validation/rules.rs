@@ -1,5 +1,6 @@
 //! The table from kinds to their rules.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::field::Errors;
@@ -13,7 +14,7 @@ pub type Create = fn(&Node<'_>, &mut Errors);
 /// Judges a changed object against what it was; metadata has been judged for every kind alike before.
 pub type Update = fn(&Node<'_>, &Node<'_>, &mut Errors);
 /// Fills in what a client left out.
-pub type Default = fn(&mut Value);
+pub type Default = fn(&mut Value, Timestamp);
 
 /// What is known of a kind's objects beyond their schema.
 pub struct Rules {
@@ -31,7 +32,7 @@ pub struct Rules {
 
 impl Rules {
     const fn namespaced() -> Self {
-        Self { namespaced: true, default: |_| (), create: |_, _| (), update: update_meta, status: update_meta }
+        Self { namespaced: true, default: |_, _| (), create: |_, _| (), update: update_meta, status: update_meta }
     }
 
     const fn cluster() -> Self {
