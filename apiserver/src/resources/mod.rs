@@ -1,1 +1,9 @@
 //! The table of resources, and what single kinds do beyond create, read, update and delete.
+
+pub mod facts;
+pub mod spec;
+pub mod table;
+pub mod verbs;
+
+pub use spec::{ResourceSpec, ResourceTable, SubresourceSpec, table};
+pub use verbs::Verbs;
