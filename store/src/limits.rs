@@ -1,1 +1,31 @@
 //! Every bound of the store in one place, unit in the name.
+
+/// Operations in one transaction, those of nested transactions counted along each path (etcd's `--max-txn-ops`).
+pub const MAX_TXN_OPS: usize = 128;
+
+/// Bytes of one request (etcd's `--max-request-bytes`).
+pub const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 / 2;
+
+/// Bytes of commands that share one raft entry, unless one command alone is larger.
+pub const MAX_ENTRY_BYTES: usize = 1024 * 1024;
+
+/// Bytes of the space quota unless a flag says otherwise (etcd's `--quota-backend-bytes`).
+pub const DEFAULT_QUOTA_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// The longest lease, in seconds; etcd's `MaxLeaseTTL`.
+pub const MAX_LEASE_TTL_SECONDS: i64 = 9_000_000_000;
+
+/// Bytes that a key costs on top of itself and its value, as etcd's quota estimates it.
+pub const KEY_OVERHEAD_BYTES: u64 = 256;
+
+/// Bytes that a lease costs, as etcd's quota estimates it.
+pub const LEASE_OVERHEAD_BYTES: u64 = 64;
+
+/// Live keys in a block of the counting directory right after a block was split.
+pub const DIRECTORY_BLOCK_KEYS: u32 = 128;
+
+/// Directories kept by revision, so that pages at a recent revision are counted without walking their range.
+pub const RECENT_DIRECTORIES: usize = 64;
+
+/// Events that a count at a revision in the past may replay before it walks its range instead.
+pub const MAX_COUNT_REPLAY_EVENTS: usize = 4096;

@@ -1,1 +1,3 @@
 //! The replicated commands and the pure function that applies them.
+
+pub mod command;

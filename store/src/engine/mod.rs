@@ -1,1 +1,196 @@
-//! The ordered key-value engine under the store: a trait, RocksDB and memory.
+//! The ordered key-value engine under the store: one trait, two implementations (RocksDB and memory) that pass the
+//! same contract suite.
+//!
+//! Everything here is synchronous. A [`Reader`] is a frozen, consistent view; an [`Engine`] hands out readers and takes
+//! atomic write batches.
+
+#[cfg(test)]
+mod contract;
+pub mod memory;
+pub mod rocks;
+pub mod schema;
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+pub use schema::Column;
+
+/// The engine failed: an I/O error, a corrupt file, a full disk. Never caused by what a request says, so the node must
+/// halt rather than answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("storage engine: {0}")]
+pub struct EngineError(pub String);
+
+/// Which way a scan runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Ascending key order.
+    Forward,
+    /// Descending key order.
+    Reverse,
+}
+
+/// A half-open range of keys: `start` is included, `end` is not; no `end` means to the last key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// First key that belongs to the range.
+    pub start: Bytes,
+    /// First key after the range.
+    pub end: Option<Bytes>,
+}
+
+impl Span {
+    /// Every key.
+    pub fn all() -> Self {
+        Self { start: Bytes::new(), end: None }
+    }
+
+    /// Exactly one key.
+    pub fn point(key: &[u8]) -> Self {
+        let mut end = Vec::with_capacity(key.len() + 1);
+        end.extend_from_slice(key);
+        end.push(0);
+        Self { start: Bytes::copy_from_slice(key), end: Some(end.into()) }
+    }
+
+    /// Every key that begins with `prefix`.
+    pub fn prefix(prefix: &[u8]) -> Self {
+        Self { start: Bytes::copy_from_slice(prefix), end: after_prefix(prefix) }
+    }
+
+    /// From `start`, included, to `end`, excluded.
+    pub fn between(start: impl Into<Bytes>, end: impl Into<Bytes>) -> Self {
+        Self { start: start.into(), end: Some(end.into()) }
+    }
+
+    /// Whether `key` lies in the range.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        key >= self.start.as_ref() && self.end.as_deref().is_none_or(|end| key < end)
+    }
+
+    /// Whether no key can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| *end <= self.start)
+    }
+}
+
+/// The first key after every key that begins with `prefix`; `None` when there is no such key.
+fn after_prefix(prefix: &[u8]) -> Option<Bytes> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix.get(..=last)?.to_vec();
+    if let Some(byte) = end.last_mut() {
+        *byte += 1;
+    }
+    Some(end.into())
+}
+
+/// A position in a scan. It starts on the first entry, if there is one.
+pub trait Cursor {
+    /// The entry under the cursor: key and value; `None` past the end.
+    fn entry(&self) -> Option<(&[u8], &[u8])>;
+    /// Moves to the next entry in the scan's direction.
+    fn advance(&mut self) -> Result<(), EngineError>;
+    /// Skips forward to the first entry whose key is at or after `key`. Only for [`Direction::Forward`] scans, and never
+    /// moves backward.
+    fn seek(&mut self, key: &[u8]) -> Result<(), EngineError>;
+}
+
+/// A consistent, read-only view of every column.
+pub trait Reader {
+    /// The scan position this reader hands out.
+    type Cursor<'a>: Cursor
+    where
+        Self: 'a;
+
+    /// The value stored under `key`.
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
+
+    /// Scans the entries whose keys lie in `span`.
+    fn scan<'a>(&'a self, column: Column, span: &Span, direction: Direction) -> Result<Self::Cursor<'a>, EngineError>;
+}
+
+/// When a write may be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The write is in memory; a later flush (or a replay of the raft log) makes it durable. The only choice for the
+    /// state database, which has no write-ahead log.
+    Buffered,
+    /// The write-ahead log has been synced to disk when the call returns. The only choice for acknowledged raft writes.
+    Synced,
+}
+
+/// One change of a [`WriteBatch`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Store a value.
+    Put(Column, Bytes, Bytes),
+    /// Remove one key.
+    Delete(Column, Bytes),
+    /// Remove every key from the first (included) to the second (excluded).
+    DeleteRange(Column, Bytes, Bytes),
+}
+
+/// Changes that become visible, and durable, all together or not at all, in the order they were added.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteBatch {
+    writes: Vec<Write>,
+}
+
+impl WriteBatch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stores `value` under `key`.
+    pub fn put(&mut self, column: Column, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.writes.push(Write::Put(column, key.into(), value.into()));
+    }
+
+    /// Removes `key`; it need not exist.
+    pub fn delete(&mut self, column: Column, key: impl Into<Bytes>) {
+        self.writes.push(Write::Delete(column, key.into()));
+    }
+
+    /// Removes every key from `start`, included, to `end`, excluded.
+    pub fn delete_range(&mut self, column: Column, start: impl Into<Bytes>, end: impl Into<Bytes>) {
+        self.writes.push(Write::DeleteRange(column, start.into(), end.into()));
+    }
+
+    /// Appends everything in `other`.
+    pub fn extend(&mut self, other: WriteBatch) {
+        self.writes.extend(other.writes);
+    }
+
+    /// The changes, in order.
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+}
+
+/// An ordered key-value database of several columns.
+pub trait Engine: Send + Sync + 'static {
+    /// A frozen view, which later writes do not change.
+    type Snapshot<'a>: Reader
+    where
+        Self: 'a;
+
+    /// Freezes the present contents.
+    fn snapshot(&self) -> Self::Snapshot<'_>;
+
+    /// Applies a batch atomically.
+    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<(), EngineError>;
+
+    /// Makes everything written so far durable, all columns at the same point.
+    fn flush(&self) -> Result<(), EngineError>;
+
+    /// Writes a copy of the present contents into the directory `path`, which must not exist yet. The copy opens as a
+    /// database of its own and shares files with this one where the file system allows.
+    fn checkpoint(&self, path: &Path) -> Result<(), EngineError>;
+}

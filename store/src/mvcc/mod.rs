@@ -1,1 +1,3 @@
 //! Multi-version concurrency control over the engine: revisions, ranges, transactions, compaction.
+
+pub mod revision;
