@@ -1,1 +1,6 @@
 //! Operations on decoded objects: metadata, selectors, quantities, patches, managed fields.
+
+pub mod go_text;
+pub mod meta;
+pub mod patch;
+pub mod selector;

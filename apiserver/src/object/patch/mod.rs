@@ -1,0 +1,42 @@
+//! The four ways to patch an object. Each is a pure function from a document and a patch to a new document.
+
+use std::fmt;
+
+pub mod json;
+pub mod merge;
+pub mod strategic;
+
+/// Why a patch cannot be applied, in the terms of the status that answers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatchError {
+    /// 400 `BadRequest` with this message.
+    BadRequest(String),
+    /// 413 `RequestEntityTooLarge` with this message.
+    TooLarge(String),
+    /// 422 `Invalid`. The API answers it with a fixed message and empty details; the text is for logs.
+    Unprocessable(String),
+    /// 500 without a reason, with this message.
+    Unknown(String),
+}
+
+impl PatchError {
+    /// The message that a status for this error carries.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::BadRequest(text) | Self::TooLarge(text) | Self::Unknown(text) => text,
+            Self::Unprocessable(_) => "the server rejected our request due to an error in our request",
+        }
+    }
+}
+
+impl fmt::Display for PatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadRequest(text) | Self::TooLarge(text) | Self::Unprocessable(text) | Self::Unknown(text) => {
+                f.write_str(text)
+            }
+        }
+    }
+}
+
+impl std::error::Error for PatchError {}
