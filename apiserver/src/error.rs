@@ -155,7 +155,8 @@ impl Status {
 
     /// 415: the body's media type cannot be decoded; `accepted` lists what can.
     pub fn unsupported_media_type(accepted: &str) -> Self {
-        let message = format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+        let message =
+            format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
         Self::new(415, "UnsupportedMediaType", message)
     }
 
@@ -166,8 +167,7 @@ impl Status {
             [one] => one.clone(),
             several => format!("[{}]", several.join(", ")),
         };
-        let mut status =
-            Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {faults}")).about(kind, name);
+        let mut status = Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {faults}")).about(kind, name);
         if let Some(details) = &mut status.details {
             details.causes = causes;
         }
@@ -269,7 +269,11 @@ impl Details {
 impl Cause {
     fn to_value(&self) -> Value {
         let fields = [("reason", &self.reason), ("message", &self.message), ("field", &self.field)];
-        fields.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k.to_owned(), Value::from(v.as_str()))).collect()
+        fields
+            .into_iter()
+            .filter(|(_, v)| !v.is_empty())
+            .map(|(k, v)| (k.to_owned(), Value::from(v.as_str())))
+            .collect()
     }
 }
 

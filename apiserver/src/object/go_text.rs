@@ -1,47 +1,6 @@
-//! Texts as Go's `fmt` and `strconv` print them: clients compare the messages that contain them.
-
-use std::fmt::Write;
+//! Decoded values as Go's `fmt` prints them: clients compare the messages that contain them.
 
 use serde_json::Value;
-
-/// Quotes a string as Go's `strconv.Quote` does (the verb `%q`).
-pub fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{07}' => out.push_str("\\a"),
-            '\u{08}' => out.push_str("\\b"),
-            '\u{0c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{0b}' => out.push_str("\\v"),
-            c if is_printable(c) => out.push(c),
-            c => {
-                let code = u32::from(c);
-                // Writing to a String cannot fail.
-                let _ = match code {
-                    0..=0x7f => write!(out, "\\x{code:02x}"),
-                    0x80..=0xffff => write!(out, "\\u{code:04x}"),
-                    _ => write!(out, "\\U{code:08x}"),
-                };
-            }
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// Close to Go's `strconv.IsPrint`: neither a control character nor a space other than U+0020, nor an invisible mark.
-fn is_printable(c: char) -> bool {
-    c == ' '
-        || !(c.is_control()
-            || c.is_whitespace()
-            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}'))
-}
 
 /// Prints a decoded JSON value as Go's verb `%v` prints an `interface{}`: `map[a:1 b:[x y]]`.
 pub fn value(value: &Value) -> String {
@@ -136,12 +95,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn quotes_like_strconv() {
-        assert_eq!(quote("a\"b\\c\n\u{1}é"), r#""a\"b\\c\n\x01é""#);
-        assert_eq!(quote("\u{a0}\u{200b}"), r#""\u00a0\u200b""#);
-    }
 
     #[test]
     fn prints_values_like_fmt() {

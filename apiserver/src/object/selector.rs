@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::go_text::quote;
 use crate::limits::SELECTOR_BYTES_MAX;
+use crate::validation::field::go_quote as quote;
 
 /// A set of labels that a selector can look into.
 pub trait Labels {

@@ -421,7 +421,7 @@ mod tests {
         let path = Path::new("x");
         assert_eq!(Error::required(&path, "").body(), "Required value");
         assert_eq!(Error::invalid(&path, "a\"b", "bad").body(), "Invalid value: \"a\\\"b\": bad");
-        assert_eq!(Error::invalid(&path, -1, "bad").body(), "Invalid value: -1: bad");
+        assert_eq!(Error::invalid(&path, -1_i64, "bad").body(), "Invalid value: -1: bad");
         assert_eq!(
             Error::invalid(&path, json!({"b": "<", "a": [1]}), "").body(),
             "Invalid value: {\"a\":[1],\"b\":\"\\u003c\"}"
