@@ -59,6 +59,8 @@ pub struct Accepted {
     pub encoding: Encoding,
     /// Another form of the object, and whether in the old version `v1beta1`.
     pub transform: Option<(Transform, MetaVersion)>,
+    /// Whether discovery is wanted aggregated, in one document.
+    pub aggregated: bool,
     /// Whether JSON is indented for people.
     pub pretty: bool,
 }
@@ -89,8 +91,10 @@ pub enum Endpoint {
     Object,
     /// A list, which can be watched, so streams are offered too.
     List,
-    /// A document that has no other form, such as discovery.
+    /// A document that has no other form.
     Document,
+    /// `/api` and `/apis`, which have an aggregated form too.
+    Discovery,
 }
 
 /// Settles what to answer with from the `Accept` header.
@@ -118,7 +122,7 @@ fn route_accepts(header: &str, endpoint: Endpoint) -> Result<(), Status> {
     }
     let streams = match endpoint {
         Endpoint::List => ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
-        Endpoint::Object | Endpoint::Document => "",
+        Endpoint::Object | Endpoint::Document | Endpoint::Discovery => "",
     };
     let message = format!("406: Not Acceptable\n\nAvailable representations: {}{streams}", offered());
     Err(Status::http(406, "NotAcceptable", message))
@@ -176,9 +180,13 @@ impl<'a> Clause<'a> {
                 _ => {}
             }
         }
+        if endpoint == Endpoint::Discovery && kind == Some("APIGroupDiscoveryList") {
+            accepted.aggregated = (group, version) == ("apidiscovery.k8s.io", "v2");
+            return accepted.aggregated.then_some(accepted);
+        }
         if kind.is_some() || !group.is_empty() || !version.is_empty() {
             let transform = transform(kind.unwrap_or_default(), group, version, encoding)?;
-            if endpoint == Endpoint::Document {
+            if matches!(endpoint, Endpoint::Document | Endpoint::Discovery) {
                 return None;
             }
             accepted.transform = Some(transform);

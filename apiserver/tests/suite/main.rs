@@ -1,2 +1,5 @@
 //! Integration tests of the apiserver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+
+mod discovery;
+mod testdata;
