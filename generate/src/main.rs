@@ -1,6 +1,8 @@
-//! Generates the built-in tables from recorded facts. Its output is committed; nothing else runs it.
+//! Generates the built-in tables from recorded facts. Its output is committed; nothing else runs it. The same facts give
+//! the same bytes.
 
 mod resources;
+mod schema;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,9 +11,11 @@ use clap::{Parser, Subcommand};
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
+use crate::schema::Facts;
+
 #[derive(Parser)]
 struct Options {
-    /// Directory of recorded facts: `openapi/v3.json.gz`, `protobuf.json`, `types.json.gz`.
+    /// Directory of recorded facts: `openapi/v2.json.gz`, `openapi/v3.json.gz`, `protobuf.json`, `types.json.gz`.
     #[arg(long)]
     facts: PathBuf,
     #[command(subcommand)]
@@ -25,6 +29,14 @@ enum Output {
         /// File to write.
         file: PathBuf,
     },
+    /// The table of types, for `apiserver/src/schema/builtin/types.json`.
+    Schema {
+        /// A Kubernetes source tree: the Go names of named scalars and maps, which decoding errors spell.
+        #[arg(long)]
+        kubernetes_source: PathBuf,
+        /// File to write.
+        file: PathBuf,
+    },
 }
 
 /// Why nothing was generated.
@@ -33,6 +45,9 @@ pub enum Error {
     /// A fact that the table needs is not there.
     #[error("{0} is missing from the recorded facts")]
     Missing(&'static str),
+    /// Two facts do not fit together: something would be lost silently.
+    #[error("{0}")]
+    Inconsistent(String),
     /// A file cannot be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -54,6 +69,12 @@ fn main() -> Result<(), Error> {
             let groups = others.iter().find(|answer| answer.get("path").and_then(Value::as_str) == Some("/apis"));
             let groups = groups.and_then(|answer| answer.get("json")).ok_or(Error::Missing("the answer to /apis"))?;
             fs::write(file, resources::table(&openapi, groups)?)?;
+        }
+        Output::Schema { kubernetes_source, file } => {
+            let openapi_v2 = unzipped(&options.facts.join("openapi/v2.json.gz"))?;
+            let openapi_v3 = unzipped(&options.facts.join("openapi/v3.json.gz"))?;
+            let facts = Facts::new(unzipped(&options.facts.join("types.json.gz"))?, openapi_v2, openapi_v3);
+            fs::write(file, schema::table(&facts, &kubernetes_source)?)?;
         }
     }
     Ok(())

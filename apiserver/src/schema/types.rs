@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use super::registry::GroupVersionKind;
+
 /// A type of the API: a struct with its fields, or a form with an encoding of its own.
 #[derive(Debug, Default)]
 pub struct Type {
@@ -15,6 +17,8 @@ pub struct Type {
     pub go_name: String,
     /// How a value of the type is written.
     pub form: Form,
+    /// The kinds that the type stands for (`x-kubernetes-group-version-kind`).
+    pub kinds: Vec<GroupVersionKind>,
     /// A struct's fields in the order in which the server writes them, those of inlined structs in their place.
     pub fields: Vec<Field>,
     /// A struct's protobuf members in ascending number.
@@ -36,7 +40,7 @@ pub struct Type {
 impl Type {
     /// Orders the name index. Whoever builds a type calls this after the last field is in place.
     pub fn seal(&mut self) {
-        let mut by_name: Vec<u16> = (0..u16::try_from(self.fields.len()).unwrap_or(u16::MAX)).collect();
+        let mut by_name: Vec<u16> = (0..u16::MAX).take(self.fields.len()).collect();
         by_name.sort_by(|a, b| self.name_at(*a).cmp(self.name_at(*b)));
         self.by_name = by_name;
     }
@@ -113,8 +117,12 @@ impl fmt::Debug for TypeRef {
 pub struct Field {
     /// JSON name.
     pub name: String,
-    /// Protobuf field number; 0 where the field has none (`kind`, `apiVersion`, fields of custom resources).
+    /// Protobuf field number; 0 where the message has none: `kind`, `apiVersion`, fields of inlined structs (see
+    /// [`Type::members`]) and of custom resources.
     pub tag: u32,
+    /// Go names of the structs through which the field is inlined, such as `VolumeSource`; decoding errors have them in
+    /// their paths.
+    pub embedded: String,
     /// What the field holds.
     pub value: ValueType,
     /// Absence differs from the zero value: the field is a pointer in the API's own types.
@@ -179,8 +187,6 @@ pub enum Form {
     Time,
     /// An RFC 3339 time in UTC, to the microsecond; `null` where it is zero.
     MicroTime,
-    /// A Go duration string such as `1m30s`; nanoseconds in protobuf.
-    Duration,
     /// A decimal number with a unit suffix.
     Quantity,
     /// An integer or a string.
