@@ -3,12 +3,32 @@
 //! Everything here is pure and works on decoded objects in served form. One file a family of kinds holds both; `rules` is the
 //! table that leads to them.
 
+mod admissionregistration;
+mod apiextensions;
+mod autoscaling;
+mod batch;
+mod cluster;
+mod config;
+mod edit;
+mod events;
 pub mod field;
+mod flowcontrol;
 pub mod formats;
+mod image;
 pub mod meta;
+mod networking;
 pub mod node;
+mod pod;
+mod rbac;
+mod resource;
 mod rules;
+mod scheduling;
+mod service;
+mod storage;
+mod tokens;
+mod volume;
 pub mod warnings;
+mod workload;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -23,16 +43,28 @@ pub use self::warnings::warnings;
 /// time at which a device taint without one was added.
 pub fn default(gvk: &GroupVersionKind, object: &mut Value, now: Timestamp) {
     if let Some(rules) = rules::of(gvk) {
-        (rules.default)(object, now);
+        (rules.default)(object);
+        (rules.default_time)(object, now);
     }
 }
 
-/// Converts an object, already defaulted, between versions or representations of its kind, such as autoscaling v1 and v2.
-pub fn convert(_from: &GroupVersionKind, to: &GroupVersionKind, mut object: Value) -> Value {
-    if let Some(object) = object.as_object_mut() {
-        object.insert("apiVersion".to_owned(), to.api_version().into());
-        object.insert("kind".to_owned(), to.kind.as_str().into());
+/// Converts an object, already defaulted, between versions of its kind: autoscaling v1 and v2, core and events.k8s.io events.
+/// All others have the same fields in each.
+pub fn convert(from: &GroupVersionKind, to: &GroupVersionKind, mut object: Value) -> Value {
+    if from == to {
+        return object;
     }
+    edit::object(&mut object, |fields| {
+        match (from.group.as_str(), from.version.as_str(), to.group.as_str(), to.version.as_str()) {
+            ("autoscaling", "v1", "autoscaling", "v2") => autoscaling::v1_to_v2(fields),
+            ("autoscaling", "v2", "autoscaling", "v1") => autoscaling::v2_to_v1(fields),
+            ("events.k8s.io", _, "", _) => events::to_core(fields),
+            ("", _, "events.k8s.io", _) => events::from_core(fields),
+            _ => {}
+        }
+        edit::set(fields, "apiVersion", to.api_version());
+        edit::set(fields, "kind", to.kind.as_str());
+    });
     object
 }
 
@@ -62,7 +94,7 @@ fn judge_update(
     gvk: &GroupVersionKind,
     object: &Value,
     old: &Value,
-    rule: impl Fn(&rules::Rules) -> rules::Update,
+    rule: impl Fn(rules::Rules) -> rules::Update,
 ) -> Errors {
     let mut errors = Errors::new();
     let Some(rules) = rules::of(gvk) else { return errors };

@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::field::Errors;
-use super::formats::{self, NameRule};
-use super::meta;
 use super::node::Node;
+use super::{
+    admissionregistration, apiextensions, autoscaling, batch, cluster, config, flowcontrol, formats, meta, networking,
+    pod, rbac, resource, scheduling, service, storage, tokens, volume, workload,
+};
 use crate::schema::GroupVersionKind;
 
 /// Judges a new object.
@@ -14,14 +16,17 @@ pub type Create = fn(&Node<'_>, &mut Errors);
 /// Judges a changed object against what it was; metadata has been judged for every kind alike before.
 pub type Update = fn(&Node<'_>, &Node<'_>, &mut Errors);
 /// Fills in what a client left out.
-pub type Default = fn(&mut Value, Timestamp);
+pub type Default = fn(&mut Value);
 
 /// What is known of a kind's objects beyond their schema.
+#[derive(Clone, Copy)]
 pub struct Rules {
     /// Whether objects live in namespaces.
     pub namespaced: bool,
     /// Fills in defaults.
     pub default: Default,
+    /// Fills in defaults that are the current time.
+    pub default_time: fn(&mut Value, Timestamp),
     /// Judges new objects, metadata included.
     pub create: Create,
     /// Judges changed objects.
@@ -31,13 +36,31 @@ pub struct Rules {
 }
 
 impl Rules {
-    const fn namespaced() -> Self {
-        Self { namespaced: true, default: |_, _| (), create: |_, _| (), update: update_meta, status: update_meta }
+    /// Rules of a kind that nobody knows anything of but that its objects have names.
+    const NONE: Self = Self {
+        namespaced: false,
+        default: |_| (),
+        default_time: |_, _| (),
+        create: create_cluster_object,
+        update: update_meta,
+        status: update_meta,
+    };
+
+    const fn namespaced(default: Default) -> Self {
+        Self { namespaced: true, default, create: create_namespaced_object, ..Self::NONE }
     }
 
-    const fn cluster() -> Self {
-        Self { namespaced: false, ..Self::namespaced() }
+    const fn cluster(default: Default) -> Self {
+        Self { default, ..Self::NONE }
     }
+}
+
+fn create_namespaced_object(node: &Node<'_>, errors: &mut Errors) {
+    meta::validate(&node.at("metadata"), true, formats::subdomain_name, errors);
+}
+
+fn create_cluster_object(node: &Node<'_>, errors: &mut Errors) {
+    meta::validate(&node.at("metadata"), false, formats::subdomain_name, errors);
 }
 
 /// Most kinds judge the metadata of an update once more, and clients see its errors twice.
@@ -45,10 +68,161 @@ fn update_meta(node: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
     meta::validate_update(&node.at("metadata"), &old.at("metadata"), errors);
 }
 
-/// The rules for a kind; none for kinds that are not stored.
-pub fn of(_gvk: &GroupVersionKind) -> Option<&'static Rules> {
-    static NAMESPACED: Rules = Rules::namespaced();
-    static CLUSTER: Rules = Rules::cluster();
-    let _: (NameRule, &Rules) = (formats::subdomain_name, &CLUSTER);
-    Some(&NAMESPACED)
+fn nothing(_: &mut Value) {}
+
+/// The rules for a kind; none for kinds that are not built in.
+pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
+    match gvk.group.as_str() {
+        "" => core(&gvk.kind),
+        "apps" => apps(&gvk.kind),
+        "batch" => batch_kinds(&gvk.kind),
+        "autoscaling" => match (gvk.version.as_str(), gvk.kind.as_str()) {
+            ("v1", "HorizontalPodAutoscaler") => Some(Rules::namespaced(autoscaling::default_v1)),
+            (_, "HorizontalPodAutoscaler") => Some(Rules::namespaced(autoscaling::default_v2)),
+            _ => None,
+        },
+        "admissionregistration.k8s.io" => admission(&gvk.kind),
+        "apiextensions.k8s.io" => match gvk.kind.as_str() {
+            "CustomResourceDefinition" => Some(Rules::cluster(apiextensions::default_definition)),
+            _ => None,
+        },
+        "apiregistration.k8s.io" => match gvk.kind.as_str() {
+            "APIService" => Some(Rules::cluster(apiextensions::default_api_service)),
+            _ => None,
+        },
+        "authentication.k8s.io" => match gvk.kind.as_str() {
+            "TokenRequest" => Some(Rules::namespaced(tokens::default_token_request)),
+            _ => None,
+        },
+        "certificates.k8s.io" => match gvk.kind.as_str() {
+            "CertificateSigningRequest" => Some(Rules::cluster(nothing)),
+            _ => None,
+        },
+        "coordination.k8s.io" => match gvk.kind.as_str() {
+            "Lease" => Some(Rules::namespaced(nothing)),
+            _ => None,
+        },
+        "discovery.k8s.io" => match gvk.kind.as_str() {
+            "EndpointSlice" => Some(Rules::namespaced(service::default_endpoint_slice)),
+            _ => None,
+        },
+        "events.k8s.io" => match gvk.kind.as_str() {
+            "Event" => Some(Rules::namespaced(nothing)),
+            _ => None,
+        },
+        "flowcontrol.apiserver.k8s.io" => match gvk.kind.as_str() {
+            "FlowSchema" => Some(Rules::cluster(flowcontrol::default_flow_schema)),
+            "PriorityLevelConfiguration" => Some(Rules::cluster(flowcontrol::default_priority_level)),
+            _ => None,
+        },
+        "networking.k8s.io" => networking_kinds(&gvk.kind),
+        "node.k8s.io" => match gvk.kind.as_str() {
+            "RuntimeClass" => Some(Rules::cluster(nothing)),
+            _ => None,
+        },
+        "policy" => match gvk.kind.as_str() {
+            "PodDisruptionBudget" => Some(Rules::namespaced(nothing)),
+            _ => None,
+        },
+        "rbac.authorization.k8s.io" => rbac_kinds(&gvk.kind),
+        "resource.k8s.io" => resource_kinds(&gvk.kind),
+        "scheduling.k8s.io" => match gvk.kind.as_str() {
+            "PriorityClass" => Some(Rules::cluster(scheduling::default_priority_class)),
+            _ => None,
+        },
+        "storage.k8s.io" => storage_kinds(&gvk.kind),
+        _ => None,
+    }
+}
+
+fn core(kind: &str) -> Option<Rules> {
+    Some(match kind {
+        "ConfigMap" | "Event" | "ResourceQuota" | "ServiceAccount" => Rules::namespaced(nothing),
+        "Endpoints" => Rules::namespaced(service::default_endpoints),
+        "LimitRange" => Rules::namespaced(cluster::default_limit_range),
+        "Namespace" => Rules::cluster(cluster::default_namespace),
+        "Node" => Rules::cluster(cluster::default_node),
+        "PersistentVolume" => Rules::cluster(volume::default_persistent_volume),
+        "PersistentVolumeClaim" => Rules::namespaced(storage::default_claim),
+        "Pod" | "PodStatusResult" => Rules::namespaced(pod::default_pod),
+        "PodTemplate" => Rules::namespaced(pod::default_pod_template),
+        "ReplicationController" => Rules::namespaced(workload::default_replication_controller),
+        "Secret" => Rules::namespaced(config::default_secret),
+        "Service" => Rules::namespaced(service::default_service),
+        _ => return None,
+    })
+}
+
+fn apps(kind: &str) -> Option<Rules> {
+    Some(match kind {
+        "ControllerRevision" => Rules::namespaced(nothing),
+        "DaemonSet" => Rules::namespaced(workload::default_daemon_set),
+        "Deployment" => Rules::namespaced(workload::default_deployment),
+        "ReplicaSet" => Rules::namespaced(workload::default_replica_set),
+        "StatefulSet" => Rules::namespaced(workload::default_stateful_set),
+        _ => return None,
+    })
+}
+
+fn batch_kinds(kind: &str) -> Option<Rules> {
+    Some(match kind {
+        "Job" => Rules::namespaced(batch::default_job),
+        "CronJob" => Rules::namespaced(batch::default_cron_job),
+        _ => return None,
+    })
+}
+
+fn admission(kind: &str) -> Option<Rules> {
+    Some(match kind {
+        "MutatingWebhookConfiguration" => Rules::cluster(admissionregistration::default_mutating_webhooks),
+        "ValidatingWebhookConfiguration" => Rules::cluster(admissionregistration::default_validating_webhooks),
+        "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy" => {
+            Rules::cluster(admissionregistration::default_policy)
+        }
+        "MutatingAdmissionPolicyBinding" | "ValidatingAdmissionPolicyBinding" => {
+            Rules::cluster(admissionregistration::default_policy_binding)
+        }
+        _ => return None,
+    })
+}
+
+fn networking_kinds(kind: &str) -> Option<Rules> {
+    Some(match kind {
+        "Ingress" => Rules::namespaced(nothing),
+        "IngressClass" => Rules::cluster(networking::default_ingress_class),
+        "IPAddress" | "ServiceCIDR" => Rules::cluster(nothing),
+        "NetworkPolicy" => Rules::namespaced(networking::default_network_policy),
+        _ => return None,
+    })
+}
+
+fn rbac_kinds(kind: &str) -> Option<Rules> {
+    Some(match kind {
+        "Role" => Rules::namespaced(nothing),
+        "ClusterRole" => Rules::cluster(nothing),
+        "RoleBinding" => Rules::namespaced(rbac::default_binding),
+        "ClusterRoleBinding" => Rules::cluster(rbac::default_binding),
+        _ => return None,
+    })
+}
+
+fn resource_kinds(kind: &str) -> Option<Rules> {
+    Some(match kind {
+        "DeviceClass" => Rules::cluster(nothing),
+        "ResourceClaim" => Rules::namespaced(resource::default_claim),
+        "ResourceClaimTemplate" => Rules::namespaced(resource::default_claim_template),
+        "ResourceSlice" => Rules { default_time: resource::default_slice, ..Rules::cluster(nothing) },
+        _ => return None,
+    })
+}
+
+fn storage_kinds(kind: &str) -> Option<Rules> {
+    Some(match kind {
+        "CSIDriver" => Rules::cluster(storage::default_csi_driver),
+        "CSINode" | "VolumeAttributesClass" => Rules::cluster(nothing),
+        "CSIStorageCapacity" => Rules::namespaced(nothing),
+        "StorageClass" => Rules::cluster(storage::default_storage_class),
+        "VolumeAttachment" => Rules::cluster(storage::default_volume_attachment),
+        _ => return None,
+    })
 }
