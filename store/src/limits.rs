@@ -29,3 +29,20 @@ pub const RECENT_DIRECTORIES: usize = 64;
 
 /// Events that a count at a revision in the past may replay before it walks its range instead.
 pub const MAX_COUNT_REPLAY_EVENTS: usize = 4096;
+
+/// Commands that may wait to be proposed; more are refused (`etcdserver: too many requests`).
+pub const PROPOSAL_QUEUE_COMMANDS: usize = 16 * 1024;
+/// Bytes of commands that may wait to be proposed or be on their way to disk.
+pub const PROPOSAL_QUEUE_BYTES: usize = 64 << 20;
+/// Bytes of log entries that share one write to the raft log.
+pub const RAFT_LOG_WRITE_BYTES: usize = 4 << 20;
+/// Bytes of log entries that are read at once: while replaying, and for a follower.
+pub const RAFT_LOG_READ_BYTES: usize = 4 << 20;
+/// Bytes of the newest log entries that stay in memory.
+pub const RAFT_LOG_TAIL_BYTES: usize = 4 << 20;
+/// Bytes that the raft log grows to before the state is flushed and the log purged.
+pub const RAFT_LOG_MAX_BYTES: u64 = 64 << 20;
+/// Bytes of entries that a purge leaves for followers that lag.
+pub const RAFT_LOG_KEEP_BYTES: u64 = 16 << 20;
+/// Bytes of commands that are applied with one write to the state.
+pub const APPLY_BYTES: usize = 4 << 20;

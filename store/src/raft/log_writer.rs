@@ -1,0 +1,124 @@
+//! The thread that writes the raft log: everything that queued while the last sync ran goes to disk with the next one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use openraft::storage::IOFlushed;
+use prost::Message;
+use tokio::sync::oneshot;
+
+use super::record::{EntryRecord, LogIdRecord, VoteRecord};
+use super::{Entry, LogId, TypeConfig, Vote};
+use crate::engine::{Column, Durability, Engine, EngineError, WriteBatch};
+
+/// Where the vote lies in [`Column::Vote`].
+pub const VOTE: &[u8] = b"vote";
+/// Where the id of the last purged entry lies in [`Column::Vote`].
+pub const PURGED: &[u8] = b"purged";
+
+/// What to write, in the order it was asked for.
+pub enum Job {
+    /// Add entries; `flushed` is told after they are on disk, never before.
+    Append { entries: Vec<Entry>, flushed: IOFlushed<TypeConfig> },
+    /// Remove the entries from `index` on; answered once they are gone.
+    Truncate { index: u64, done: oneshot::Sender<Result<(), EngineError>> },
+    /// Forget the entries up to `upto`, included.
+    Purge { upto: LogId },
+    /// Remember a vote; answered once it is on disk.
+    Vote { vote: Vote, done: oneshot::Sender<Result<(), EngineError>> },
+}
+
+/// Starts the thread, which keeps `written` at the index after the last entry in `engine`. It ends when every sender is gone.
+pub fn spawn<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>) -> std::io::Result<(Sender<Job>, JoinHandle<()>)> {
+    // Unbounded, since openraft's core task must not block on it; what it holds is bounded by the proposer's limits.
+    let (sender, receiver) = channel();
+    let thread =
+        std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || run(&*engine, &receiver, &written))?;
+    Ok((sender, thread))
+}
+
+fn run<E: Engine>(engine: &E, jobs: &Receiver<Job>, written: &AtomicU64) {
+    while let Ok(first) = jobs.recv() {
+        let mut group = Group { next: written.load(Ordering::Relaxed), ..Group::default() };
+        group.add(first);
+        while group.bytes < crate::limits::RAFT_LOG_WRITE_BYTES
+            && let Ok(job) = jobs.try_recv()
+        {
+            group.add(job);
+        }
+        group.commit(engine, written);
+    }
+}
+
+/// Jobs that share one write and one sync.
+#[derive(Default)]
+struct Group {
+    batch: WriteBatch,
+    bytes: usize,
+    sync: bool,
+    /// The index after the last entry, once this is written.
+    next: u64,
+    waiting: Vec<Waiting>,
+}
+
+enum Waiting {
+    Append(IOFlushed<TypeConfig>),
+    Other(oneshot::Sender<Result<(), EngineError>>),
+}
+
+impl Group {
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::Append { entries, flushed } => {
+                for entry in &entries {
+                    let value = EntryRecord::from(entry).encode_to_vec();
+                    self.bytes += value.len();
+                    self.next = entry.log_id.index + 1;
+                    self.batch.put(Column::Log, entry_key(entry.log_id.index), value);
+                }
+                self.sync = true;
+                self.waiting.push(Waiting::Append(flushed));
+            }
+            Job::Truncate { index, done } => {
+                self.batch.delete_range(Column::Log, entry_key(index), entry_key(u64::MAX));
+                self.next = self.next.min(index);
+                self.waiting.push(Waiting::Other(done));
+            }
+            // Neither this nor a truncation needs a sync of its own: when one is lost to a crash the log still holds
+            // entries that raft asked to forget, and it asks again.
+            Job::Purge { upto } => {
+                self.batch.put(Column::Vote, PURGED, LogIdRecord::from(&upto).encode_to_vec());
+                self.batch.delete_range(Column::Log, entry_key(0), entry_key(upto.index + 1));
+                self.next = self.next.max(upto.index + 1);
+            }
+            Job::Vote { vote, done } => {
+                self.batch.put(Column::Vote, VOTE, VoteRecord::from(&vote).encode_to_vec());
+                self.sync = true;
+                self.waiting.push(Waiting::Other(done));
+            }
+        }
+    }
+
+    fn commit<E: Engine>(self, engine: &E, written: &AtomicU64) {
+        let durability = if self.sync { Durability::Synced } else { Durability::Buffered };
+        let result = engine.write(&self.batch, durability);
+        match &result {
+            Ok(()) => written.store(self.next, Ordering::Release),
+            Err(error) => tracing::error!(%error, "writing the raft log failed; this node stops taking writes"),
+        }
+        for waiting in self.waiting {
+            match waiting {
+                Waiting::Append(flushed) => flushed.io_completed(result.clone().map_err(std::io::Error::other)),
+                // Whoever waited may have been shut down meanwhile.
+                Waiting::Other(done) => drop(done.send(result.clone())),
+            }
+        }
+    }
+}
+
+/// The key of an entry: its index, so that keys sort as entries do.
+pub fn entry_key(index: u64) -> Vec<u8> {
+    index.to_be_bytes().to_vec()
+}

@@ -1,0 +1,285 @@
+//! One member: the log, the state machine and openraft between them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::{ChangeMembers, Config, Raft, SnapshotPolicy};
+use prost::Message;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::log_store::LogStore;
+use super::peer::Network;
+use super::proposer::Proposer;
+use super::read_index::ReadIndex;
+use super::record;
+use super::state_machine::{Applied, Machine, StateMachine};
+use super::{Member, TypeConfig};
+use crate::apply::Reply;
+use crate::apply::command::Command;
+use crate::engine::{Column, Durability, Engine, EngineError, Reader, WriteBatch};
+use crate::error::StoreError;
+use crate::limits;
+
+/// Where this node's identity lies in [`Column::Vote`].
+const IDENTITY: &[u8] = b"identity";
+
+/// Who this node is. Decided once, when the data directory is made.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Identity {
+    /// The cluster it belongs to.
+    #[prost(fixed64, tag = "1")]
+    pub cluster_id: u64,
+    /// The member it is.
+    #[prost(fixed64, tag = "2")]
+    pub member_id: u64,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log or the state cannot be read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The state has reached an entry that the log does not have: acknowledged entries are gone.
+    #[error(
+        "the raft log ends at entry {log_ends_at}, but entry {applied} was applied: the log has lost entries; restore this \
+         node from a snapshot or, in a cluster, remove its data directory and add it again as a new member"
+    )]
+    LogLost {
+        /// Index of the last entry in the log.
+        log_ends_at: u64,
+        /// Index of the last entry that was applied.
+        applied: u64,
+    },
+    /// openraft refused.
+    #[error("raft did not start: {0}")]
+    Raft(String),
+}
+
+/// How a node begins.
+pub struct StartConfig {
+    /// What this member says of itself: written to the membership when it differs from what is there.
+    pub member: Member,
+    /// Names the cluster while its members do not know each other's ids yet.
+    pub cluster_token: String,
+    /// Milliseconds between heartbeats (etcd's `--heartbeat-interval`).
+    pub heartbeat_millis: u64,
+    /// Milliseconds without a heartbeat after which an election begins (etcd's `--election-timeout`).
+    pub election_millis: u64,
+}
+
+/// How the node stands, for `Status` and response headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The current term.
+    pub term: u64,
+    /// The member that leads; 0 when none is known.
+    pub leader_id: u64,
+    /// Index of the newest entry in the log.
+    pub last_index: u64,
+    /// Index of the newest entry that was applied.
+    pub applied_index: u64,
+    /// Whether this member has no vote.
+    pub is_learner: bool,
+}
+
+/// A running member.
+pub struct Node<E: Engine> {
+    identity: Identity,
+    raft: Raft<TypeConfig, StateMachine<E>>,
+    log: LogStore<E>,
+    proposer: Proposer,
+    reads: ReadIndex<E>,
+    keeper: AbortHandle,
+}
+
+impl<E: Engine> Drop for Node<E> {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+impl<E: Engine> Node<E> {
+    /// Starts a member on its two databases and returns once everything that was acknowledged before is applied.
+    pub async fn start(
+        log_engine: Arc<E>,
+        state_engine: Arc<E>,
+        machine: Box<dyn Machine>,
+        config: StartConfig,
+    ) -> Result<Self, StartError> {
+        let identity = identify(&*log_engine, &config)?;
+        let (log, _thread) = LogStore::open(log_engine)?;
+        let applied = Applied::load(&*state_engine)?;
+        if applied.last > log.last() {
+            return Err(StartError::LogLost {
+                log_ends_at: log.last().map_or(0, |last| last.index),
+                applied: applied.last.map_or(0, |last| last.index),
+            });
+        }
+
+        let grown = Arc::new(Notify::new());
+        let written = {
+            let (log, grown) = (log.clone(), grown.clone());
+            move || {
+                if log.bytes() > limits::RAFT_LOG_MAX_BYTES {
+                    grown.notify_one();
+                }
+            }
+        };
+        let state_machine = StateMachine::open(state_engine, machine, Box::new(written))?;
+        let raft_config = raft_config(&config)?;
+        let raft = Raft::new(identity.member_id, raft_config, Network::default(), log.clone(), state_machine)
+            .await
+            .map_err(raft_error)?;
+        let keeper = tokio::spawn(keep_log_short(raft.clone(), log.clone(), grown)).abort_handle();
+
+        let proposer = Proposer::start(raft.clone());
+        let reads = ReadIndex::new(raft.clone());
+        let node = Self { identity, raft, log, proposer, reads, keeper };
+        node.join(config.member).await?;
+        Ok(node)
+    }
+
+    /// Founds the cluster on the first start, leads it when alone, and waits until it has caught up with its own past.
+    async fn join(&self, member: Member) -> Result<(), StartError> {
+        let id = self.identity.member_id;
+        if self.raft.is_initialized().await.map_err(raft_error)? {
+            if self.raft.voter_ids().eq([id]) {
+                // Nobody else can lead: waiting for the election timeout would only delay.
+                self.raft.trigger().elect(false).await.map_err(raft_error)?;
+            }
+        } else {
+            self.raft.initialize(BTreeMap::from([(id, member.clone())])).await.map_err(raft_error)?;
+        }
+        let metrics = self.raft.wait_for_recovery(None).await.map_err(raft_error)?;
+        let known = metrics.membership_config.get_node(&id);
+        if known.is_some_and(|known| *known != member) && metrics.current_leader == Some(id) {
+            let change = ChangeMembers::SetNodes(BTreeMap::from([(id, member)]));
+            self.raft.change_membership(change, true).await.map_err(raft_error)?;
+        }
+        Ok(())
+    }
+
+    /// Who this node is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Replicates and applies a command. See [`Proposer::propose`].
+    pub async fn propose(&self, command: Command) -> Reply {
+        self.proposer.propose(command).await
+    }
+
+    /// Returns once everything acknowledged before the call can be read here. See [`ReadIndex::wait`].
+    pub async fn read_index(&self) -> Result<(), StoreError> {
+        self.reads.wait().await
+    }
+
+    /// How the node stands.
+    pub fn standing(&self) -> Standing {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        Standing {
+            term: metrics.current_term,
+            leader_id: metrics.current_leader.unwrap_or(0),
+            last_index: metrics.last_log_index.unwrap_or(0),
+            applied_index: metrics.last_applied.map_or(0, |applied| applied.index),
+            is_learner: !metrics.membership_config.voter_ids().any(|voter| voter == self.identity.member_id),
+        }
+    }
+
+    /// The members by id, each with whether it is a learner.
+    pub fn members(&self) -> Vec<(u64, Member, bool)> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let learners: Vec<u64> = membership.learner_ids().collect();
+        membership.nodes().map(|(id, member)| (*id, member.clone(), learners.contains(id))).collect()
+    }
+
+    /// Bytes of the raft log.
+    pub fn log_bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
+    /// Returns when the node has stopped, with the reason if it halted by itself.
+    pub async fn stopped(&self) -> Option<String> {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Err(reason) = &metrics.borrow_watched().running_state {
+                return match reason {
+                    openraft::errors::Fatal::Stopped => None,
+                    reason => Some(reason.to_string()),
+                };
+            }
+            if metrics.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Stops taking part. Proposals on their way are answered with [`StoreError::Stopped`].
+    pub async fn shutdown(&self) {
+        // The only error is that the core task panicked, which has been logged where it happened.
+        let _ = self.raft.shutdown().await;
+    }
+}
+
+fn raft_error(error: impl std::fmt::Display) -> StartError {
+    StartError::Raft(error.to_string())
+}
+
+/// The identity in the log's database, made and stored first when there is none.
+fn identify<E: Engine>(engine: &E, config: &StartConfig) -> Result<Identity, EngineError> {
+    if let Some(bytes) = engine.snapshot().get(Column::Vote, IDENTITY)? {
+        return record::decode("this node's identity", &bytes);
+    }
+    let member_id = super::membership::member_id(&config.member.peer_urls, &config.cluster_token);
+    let members = BTreeMap::from([(member_id, config.member.clone())]);
+    let identity = Identity { cluster_id: super::membership::cluster_id(&members), member_id };
+    let mut batch = WriteBatch::new();
+    batch.put(Column::Vote, IDENTITY, identity.encode_to_vec());
+    engine.write(&batch, Durability::Synced)?;
+    Ok(identity)
+}
+
+fn raft_config(config: &StartConfig) -> Result<Arc<Config>, StartError> {
+    let raft = Config {
+        cluster_name: config.cluster_token.clone(),
+        heartbeat_interval: config.heartbeat_millis,
+        election_timeout_min: config.election_millis,
+        election_timeout_max: config.election_millis * 2,
+        enable_pre_vote: Some(true),
+        // Snapshots and purges are decided by bytes, in `keep_log_short`.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        ..Config::default()
+    };
+    raft.validate().map(Arc::new).map_err(raft_error)
+}
+
+/// Flushes the state and purges the log below it whenever the log has grown too long.
+async fn keep_log_short<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, log: LogStore<E>, grown: Arc<Notify>) {
+    /// A snapshot that takes longer is looked at again when the log has grown further.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    loop {
+        grown.notified().await;
+        if log.bytes() <= limits::RAFT_LOG_MAX_BYTES {
+            continue;
+        }
+        let Some(upto) = log.purgeable(limits::RAFT_LOG_KEEP_BYTES) else { continue };
+        if raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+        let flushed = raft
+            .wait(Some(PATIENCE))
+            .metrics(|metrics| metrics.snapshot.is_some_and(|snapshot| snapshot.index >= upto), "state flushed")
+            .await;
+        if flushed.is_ok() && raft.trigger().purge_log(upto).await.is_err() {
+            return;
+        }
+    }
+}
