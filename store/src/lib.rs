@@ -11,4 +11,7 @@ pub mod limits;
 pub mod maintenance;
 pub mod mvcc;
 pub mod raft;
+pub mod store;
 pub mod watch;
+
+pub use store::{OpenError, Status, Store, StoreConfig};

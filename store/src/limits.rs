@@ -46,3 +46,8 @@ pub const RAFT_LOG_MAX_BYTES: u64 = 64 << 20;
 pub const RAFT_LOG_KEEP_BYTES: u64 = 16 << 20;
 /// Bytes of commands that are applied with one write to the state.
 pub const APPLY_BYTES: usize = 4 << 20;
+
+/// Bytes of memory that a store inside another program takes for cached blocks and unflushed writes.
+pub const EMBEDDED_CACHE_BYTES: usize = 32 << 20;
+/// Bytes of memory that a store of its own takes for cached blocks and unflushed writes.
+pub const STANDALONE_CACHE_BYTES: usize = 128 << 20;
