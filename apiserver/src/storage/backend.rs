@@ -56,20 +56,15 @@ pub enum Write {
     Conflict(Option<KeyValue>),
 }
 
-/// A change of one key.
+/// A change of one key. What stood there before is not told: who follows a prefix from a list on knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The key was written. `previous` is what it replaced, `None` if the key is new.
-    Put {
-        /// The key, its new value and the revision of this change.
-        current: KeyValue,
-        /// What stood there before.
-        previous: Option<KeyValue>,
-    },
-    /// The key was deleted or its lease ended.
+    /// The key was written: its new value, and the revision of this change.
+    Put(KeyValue),
+    /// The key was deleted, or its lease ended.
     Delete {
-        /// What stood there before, the key included.
-        previous: KeyValue,
+        /// The whole key.
+        key: Bytes,
         /// The revision of this change.
         revision: i64,
     },
@@ -79,16 +74,8 @@ impl Change {
     /// The revision that made the change.
     pub fn revision(&self) -> i64 {
         match self {
-            Self::Put { current, .. } => current.mod_revision,
+            Self::Put(current) => current.mod_revision,
             Self::Delete { revision, .. } => *revision,
-        }
-    }
-
-    /// The key that changed.
-    pub fn key(&self) -> &Bytes {
-        match self {
-            Self::Put { current, .. } => &current.key,
-            Self::Delete { previous, .. } => &previous.key,
         }
     }
 }
@@ -106,14 +93,6 @@ pub enum WatchItem {
 
 /// The items of a watch. It ends after [`WatchItem::Compacted`], after an error, and when the store stops.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchItem, BackendError>> + Send>>;
-
-/// A watch under way. Dropping it ends it.
-pub struct Watch {
-    /// What happens under the prefix.
-    pub items: WatchStream,
-    /// Notify it to be told the store's present revision soon by [`WatchItem::Progress`]. A backend that does so unasked ignores it.
-    pub progress_wanted: Arc<Notify>,
-}
 
 /// Why the store could not do as asked. A condition that does not hold is no error ([`Write::Conflict`]).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -173,9 +152,10 @@ pub trait Backend: Send + Sync + 'static {
     /// The store's revision, read linearizably.
     async fn current_revision(&self) -> Result<i64, BackendError>;
 
-    /// Every change under `prefix` from `start_revision` on, which may lie in the future. Progress is reported now and then even
-    /// where nothing changes.
-    fn watch(&self, prefix: Bytes, start_revision: i64) -> Watch;
+    /// Every change under `prefix` from `start_revision` on, which may lie in the future. Whenever `progress_wanted` is notified,
+    /// the store's present revision follows soon as [`WatchItem::Progress`], whether or not anything under the prefix has changed.
+    /// Dropping the stream ends the watch.
+    fn watch(&self, prefix: Bytes, start_revision: i64, progress_wanted: Arc<Notify>) -> WatchStream;
 
     /// Forgets the history before `revision`.
     async fn compact(&self, revision: i64) -> Result<(), BackendError>;

@@ -16,7 +16,8 @@ use super::{
 /// What a collection needs to know of its resource.
 #[derive(Clone)]
 pub struct CollectionSpec {
-    /// Where its objects are stored below the server's prefix: `pods`, `services/specs`, `example.com/widgets`.
+    /// Where its objects are stored: `/registry/pods`, `/registry/services/specs`, `/registry/example.com/widgets`, with or without
+    /// `/registry`, which stands for the server's `--etcd-prefix`.
     pub prefix: String,
     /// Whether keys have a namespace segment.
     pub namespaced: bool,
@@ -139,6 +140,7 @@ impl Collection {
         self.cache.count()
     }
 
+    /// Ends the cache and all watches.
     pub(super) fn stop(&self) {
         self.cache.stop();
     }
@@ -155,6 +157,12 @@ impl Collection {
             return entry;
         }
         Arc::new(describe(&*self.describe, found))
+    }
+}
+
+impl Drop for Collection {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -68,6 +68,11 @@ impl Encodings {
         made.push((form, bytes.clone()));
         Ok(bytes)
     }
+
+    /// Forgets what was made, to be made again if it is asked for again.
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
 }
 
 /// An object at one revision. Immutable and shared.
@@ -99,5 +104,10 @@ impl Entry {
     /// The object encoded in `form`, resourceVersion included; made by `encode` on first use, then kept.
     pub fn wire<E>(&self, form: WireForm, encode: impl FnOnce(&Self) -> Result<Bytes, E>) -> Result<Bytes, E> {
         self.encodings.get_or_encode(form, || encode(self))
+    }
+
+    /// Forgets the encodings: the object has been replaced, and only readers of the past may still want them.
+    pub(super) fn forget_encodings(&self) {
+        self.encodings.clear();
     }
 }

@@ -19,9 +19,14 @@ pub enum Error {
     /// 400 `BadRequest`: options that make no sense, such as a malformed continue token.
     #[error("{0}")]
     BadRequest(String),
-    /// A `resourceVersion` that is no number, in the words that follow `resourceVersion: Invalid value: `.
-    #[error("invalid resource version: {0}")]
-    InvalidResourceVersion(String),
+    /// A `resourceVersion` that is no number: 422 `Invalid` with this field error for a watch.
+    #[error("resourceVersion: Invalid value: {value:?}: {detail}")]
+    InvalidResourceVersion {
+        /// The value given.
+        value: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// 410 `Expired`: the history asked for is gone.
     #[error("{message}")]
     Expired {
@@ -34,7 +39,7 @@ pub enum Error {
     #[error("Too large resource version: {requested}, current: {current}")]
     TooLargeResourceVersion {
         /// The `resourceVersion` asked for.
-        requested: i64,
+        requested: u64,
         /// The newest known here.
         current: i64,
         /// For `details.retryAfterSeconds`.

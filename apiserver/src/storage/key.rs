@@ -5,7 +5,11 @@
 
 use bytes::Bytes;
 
-use super::{backend::prefix_end, error::Error, options::Scope};
+use super::{
+    backend::prefix_end,
+    error::Error,
+    options::{Scope, Select},
+};
 
 /// The keys of one collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +29,9 @@ pub struct KeyRange {
 
 impl Keys {
     /// The keys of the collection stored under `resource_prefix` (`pods`, `services/specs`, `example.com/widgets`) below the server's
-    /// `--etcd-prefix`.
+    /// `--etcd-prefix`. A leading `/registry/`, the default of that flag, may stand for it.
     pub fn new(server_prefix: &str, resource_prefix: &str, namespaced: bool) -> Self {
+        let resource_prefix = resource_prefix.strip_prefix("/registry/").unwrap_or(resource_prefix);
         let mut prefix = String::new();
         for part in server_prefix.split('/').chain(resource_prefix.split('/')).filter(|part| !part.is_empty()) {
             prefix.push('/');
@@ -73,6 +78,17 @@ impl Keys {
         }
     }
 
+    /// A scope narrowed by what the selector demands of `metadata.namespace` and `metadata.name`, as far as keys can express it.
+    pub fn narrow(&self, scope: &Scope, selector: &dyn Select) -> Scope {
+        let demanded =
+            |field| selector.exact_field(field).filter(|value| segment(field, value).is_ok()).map(str::to_owned);
+        let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        Scope {
+            namespace: given(&scope.namespace).or_else(|| demanded("metadata.namespace")),
+            name: given(&scope.name).or_else(|| demanded("metadata.name")),
+        }
+    }
+
     /// The namespace and name that a key of this collection stands for; `None` for a key that is none of its.
     pub fn parse<'a>(&self, key: &'a [u8]) -> Option<(&'a str, &'a str)> {
         let rest = std::str::from_utf8(key.strip_prefix(self.prefix.as_bytes())?).ok()?;
@@ -114,6 +130,8 @@ mod tests {
         assert_eq!(pods.object("default", "web").unwrap(), "/registry/pods/default/web");
         let nodes = Keys::new("registry/", "/minions/", false);
         assert_eq!(nodes.object("ignored", "n1").unwrap(), "/registry/minions/n1");
+        let services = Keys::new("/other", "/registry/services/specs", true);
+        assert_eq!(services.object("ns", "dns").unwrap(), "/other/services/specs/ns/dns");
         let widgets = Keys::new("/registry", "example.com/widgets", true);
         assert_eq!(widgets.object("ns", "w").unwrap(), "/registry/example.com/widgets/ns/w");
     }

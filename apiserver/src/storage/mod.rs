@@ -7,10 +7,13 @@
 pub mod backend;
 pub mod cache;
 pub mod collection;
+pub mod continue_token;
 pub mod entry;
 pub mod error;
 pub mod key;
 pub mod options;
+pub mod read_plan;
+pub mod resource_version;
 
 use std::{
     collections::{HashMap, hash_map},

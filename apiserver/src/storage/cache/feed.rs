@@ -1,0 +1,156 @@
+//! Keeps a cache current: lists the prefix once, then follows its changes.
+//!
+//! A watch that breaks is taken up where it stopped, and nobody notices. Only when the store has compacted what was missed is the
+//! prefix listed again, and watchers are told to do the same.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Cache, state::Update};
+use crate::storage::{
+    backend::{BackendError, Change, ListRequest, WatchItem, prefix_end},
+    collection::describe,
+    entry::Entry,
+};
+
+/// How many keys a page of the first list has.
+const PAGE_KEYS: i64 = 1000;
+/// How long to wait after the first failure; doubled with each that follows, up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(50);
+/// How long to wait between attempts at most.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How often a cache with watchers asks how far the store is, for their bookmarks.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Fills the cache and follows the store until the cache is dropped or `stop` is cancelled.
+pub(super) async fn run(cache: Weak<Cache>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = keep_current(&cache) => {}
+        () = ask_for_progress(&cache) => {}
+    }
+}
+
+/// Lists and follows, again and again. Returns when the cache is gone.
+async fn keep_current(cache: &Weak<Cache>) {
+    let mut retry = Retry::default();
+    while let Some(alive) = cache.upgrade() {
+        match list(&alive).await {
+            Ok((entries, revision)) => {
+                alive.replace(entries, revision);
+                retry = Retry::default();
+                drop(alive);
+                follow(cache, revision).await;
+            }
+            Err(error) => {
+                tracing::warn!(prefix = alive.keys.prefix(), %error, "cannot list a prefix of the store");
+                drop(alive);
+                retry.wait().await;
+            }
+        }
+    }
+}
+
+/// Everything under the prefix at one revision.
+async fn list(cache: &Cache) -> Result<(Vec<Arc<Entry>>, i64), BackendError> {
+    let prefix = cache.keys.prefix().as_bytes();
+    let mut request = ListRequest {
+        start: Bytes::copy_from_slice(prefix),
+        end: prefix_end(prefix),
+        limit: PAGE_KEYS,
+        revision: None,
+    };
+    let mut entries = Vec::new();
+    loop {
+        let page = cache.backend.list(request.clone()).await?;
+        let revision = *request.revision.get_or_insert(page.revision);
+        entries.extend(page.items.into_iter().map(|found| Arc::new(describe(&*cache.describe, found))));
+        match entries.last() {
+            Some(last) if page.more => request.start = Bytes::from([last.key.as_ref(), b"\0"].concat()),
+            _ => return Ok((entries, revision)),
+        }
+    }
+}
+
+/// Follows the changes after `revision`. Returns when the store has compacted what comes next, or when the cache is gone.
+async fn follow(cache: &Weak<Cache>, mut revision: i64) {
+    let mut retry = Retry::default();
+    loop {
+        let Some(alive) = cache.upgrade() else { return };
+        let prefix = Bytes::copy_from_slice(alive.keys.prefix().as_bytes());
+        let mut items = alive.backend.watch(prefix, revision + 1, Arc::clone(&alive.progress_wanted));
+        drop(alive);
+        while let Some(item) = items.next().await {
+            let Some(alive) = cache.upgrade() else { return };
+            match item {
+                Ok(WatchItem::Changes(changes)) => {
+                    revision = changes.last().map_or(revision, Change::revision).max(revision);
+                    alive.apply(changes.into_iter().map(|change| read(&alive, change)).collect());
+                }
+                Ok(WatchItem::Progress(reached)) => {
+                    revision = revision.max(reached);
+                    alive.advance(revision);
+                }
+                Ok(WatchItem::Compacted(_)) | Err(BackendError::Compacted(_)) => {
+                    tracing::warn!(
+                        prefix = alive.keys.prefix(),
+                        revision,
+                        "missed changes have been compacted: listing again"
+                    );
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(prefix = alive.keys.prefix(), revision, %error, "a watch broke");
+                    break;
+                }
+            }
+            retry = Retry::default();
+        }
+        retry.wait().await;
+    }
+}
+
+fn read(cache: &Cache, change: Change) -> Update {
+    match change {
+        Change::Put(current) => Update::Put(Arc::new(describe(&*cache.describe, current))),
+        Change::Delete { key, revision } => Update::Delete { key, revision },
+    }
+}
+
+/// Has the store tell its revision now and then while somebody watches: a prefix that nobody writes to advances too.
+async fn ask_for_progress(cache: &Weak<Cache>) {
+    let mut ticks = interval(PROGRESS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(alive) = cache.upgrade() else { return };
+        if alive.is_watched() {
+            alive.progress_wanted.notify_one();
+        }
+    }
+}
+
+/// Waits longer after each failure.
+struct Retry {
+    delay: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { delay: RETRY_MIN }
+    }
+}
+
+impl Retry {
+    async fn wait(&mut self) {
+        sleep(self.delay).await;
+        self.delay = (self.delay * 2).min(RETRY_MAX);
+    }
+}
