@@ -19,14 +19,10 @@ pub enum Error {
     /// 400 `BadRequest`: options that make no sense, such as a malformed continue token.
     #[error("{0}")]
     BadRequest(String),
-    /// A `resourceVersion` that is no number: 422 `Invalid` with this field error for a watch.
-    #[error("resourceVersion: Invalid value: {value:?}: {detail}")]
-    InvalidResourceVersion {
-        /// The value given.
-        value: String,
-        /// What is wrong with it.
-        detail: String,
-    },
+    /// A `resourceVersion` that is no number, in the words that follow `resourceVersion: Invalid value: `. A list reports it as
+    /// [`Error::BadRequest`].
+    #[error("resourceVersion: Invalid value: {0}")]
+    InvalidResourceVersion(String),
     /// 410 `Expired`: the history asked for is gone.
     #[error("{message}")]
     Expired {

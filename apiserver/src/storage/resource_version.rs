@@ -1,6 +1,7 @@
 //! `resourceVersion` parameters.
 
 use super::error::Error;
+use crate::validation::field::go_quote;
 
 /// The revision that a parameter names; 0 if it is empty.
 pub fn parse(text: &str) -> Result<u64, Error> {
@@ -12,10 +13,8 @@ pub fn parse(text: &str) -> Result<u64, Error> {
         _ if text.bytes().all(|byte| byte.is_ascii_digit()) => "value out of range",
         _ => "invalid syntax",
     };
-    Err(Error::InvalidResourceVersion {
-        value: text.to_owned(),
-        detail: format!("strconv.ParseUint: parsing {text:?}: {detail}"),
-    })
+    let quoted = go_quote(text);
+    Err(Error::InvalidResourceVersion(format!("{quoted}: strconv.ParseUint: parsing {quoted}: {detail}")))
 }
 
 /// As [`parse`], for a list: there a bad value is a bad request, not an invalid object.
