@@ -51,3 +51,6 @@ pub const APPLY_BYTES: usize = 4 << 20;
 pub const EMBEDDED_CACHE_BYTES: usize = 32 << 20;
 /// Bytes of memory that a store of its own takes for cached blocks and unflushed writes.
 pub const STANDALONE_CACHE_BYTES: usize = 128 << 20;
+
+/// Bytes that a change counts for in the store's size on top of its key and value: revisions, lease, bookkeeping.
+pub const CHANGE_OVERHEAD_BYTES: u64 = 64;

@@ -1,10 +1,17 @@
-//! The replicated commands and the pure function that applies them.
+//! The replicated commands and the pure function that applies them: no clock, no chance, no waiting.
 
+mod alarm;
 pub mod command;
+mod kv;
+mod lease;
 
 use pintle_proto::etcdserverpb as pb;
+use pintle_proto::mvccpb::Event;
 
-use crate::error::StoreError;
+pub use self::command::{Command, Entry};
+use crate::engine::Reader;
+use crate::error::Result;
+use crate::mvcc::Writer;
 
 /// What a command that took effect is answered with, one variant a [`command::Command`]. Headers carry the revision; what
 /// depends on the node (cluster, member, term) is filled in where the answer leaves.
@@ -29,4 +36,45 @@ pub enum Response {
 }
 
 /// A command's answer. An error here is deterministic: every node comes to the same one, and the command counts as applied.
-pub type Reply = Result<Response, StoreError>;
+pub type Reply = Result<Response>;
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the client is answered; an error here is one that every node meets alike.
+    pub reply: Reply,
+    /// The changes of keys, in order, each with the state before it; all at [`Self::revision`].
+    pub events: Vec<Event>,
+    /// The store's main revision afterwards.
+    pub revision: i64,
+}
+
+/// Applies one command: it takes effect as a whole, or fails and leaves no trace.
+///
+/// An error returned here, rather than in the outcome, is this node's own trouble: it must halt.
+pub fn apply<R: Reader>(writer: &mut Writer<'_, R>, command: &Command) -> Result<Outcome> {
+    writer.begin();
+    let (reply, events) = match dispatch(writer, command) {
+        Ok(reply) => (Ok(reply), writer.commit()),
+        Err(error) if error.is_deterministic() => {
+            writer.abort();
+            (Err(error), Vec::new())
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Outcome { reply, events, revision: writer.head().revision })
+}
+
+fn dispatch<R: Reader>(writer: &mut Writer<'_, R>, command: &Command) -> Result<Response> {
+    alarm::admit(writer.head(), command)?;
+    Ok(match command {
+        Command::Put(request) => Response::Put(kv::put(writer, request)?),
+        Command::DeleteRange(request) => Response::DeleteRange(kv::delete_range(writer, request)?),
+        Command::Txn(request) => Response::Txn(kv::txn(writer, request)?),
+        Command::Compact(request) => Response::Compact(kv::compact(writer, request)?),
+        Command::LeaseGrant(request) => Response::LeaseGrant(lease::grant(writer, request)?),
+        Command::LeaseRevoke(request) => Response::LeaseRevoke(lease::revoke(writer, request)?),
+        Command::LeaseCheckpoint(request) => Response::LeaseCheckpoint(lease::checkpoint(writer, request)?),
+        Command::Alarm(request) => Response::Alarm(alarm::alarm(writer, request)?),
+    })
+}

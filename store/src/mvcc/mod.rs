@@ -1,3 +1,99 @@
 //! Multi-version concurrency control over the engine: revisions, ranges, transactions, compaction.
+//!
+//! Everything here is a synchronous function of an engine's contents. [`Mvcc`] ties the pieces together: one writer at a
+//! time applies batches, any number of readers look through [`View`]s and never wait.
 
+pub mod check;
+pub mod compact;
+pub mod directory;
+pub mod head;
+pub mod overlay;
+mod past;
+pub mod range;
 pub mod revision;
+pub mod txn;
+pub mod view;
+pub mod writer;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use self::directory::{Directories, Directory};
+pub use self::head::Head;
+pub use self::revision::Revision;
+pub use self::view::{Lease, Replay, View};
+pub use self::writer::{Writer, Written};
+
+use crate::engine::{Durability, Engine, WriteBatch};
+use crate::error::Result;
+
+/// The multi-version state in an engine.
+pub struct Mvcc<E> {
+    engine: Arc<E>,
+    directories: Directories,
+    /// The counts after the last batch; the lock is what makes writers take turns.
+    latest: Mutex<Arc<Directory>>,
+}
+
+impl<E: Engine> Mvcc<E> {
+    /// Takes up the state in `engine`, which may be empty, and counts its keys.
+    pub fn open(engine: Arc<E>) -> Result<Self> {
+        let mvcc = Self { engine, directories: Directories::default(), latest: Mutex::default() };
+        mvcc.reload()?;
+        Ok(mvcc)
+    }
+
+    /// Takes up the state again after it was replaced as a whole, as by a snapshot.
+    pub fn reload(&self) -> Result<()> {
+        let mut latest = self.latest.lock();
+        let snapshot = self.engine.snapshot();
+        let directory = Arc::new(Directory::load(&snapshot)?);
+        self.directories.reset(Head::read(&snapshot)?.revision, directory.clone());
+        *latest = directory;
+        Ok(())
+    }
+
+    /// The engine underneath.
+    pub fn engine(&self) -> &Arc<E> {
+        &self.engine
+    }
+
+    /// Looks at the present.
+    pub fn view(&self) -> Result<View<'_, E::Snapshot<'_>>> {
+        View::new(self.engine.snapshot(), &self.directories)
+    }
+
+    /// Runs one batch: `work` applies commands through the writer, and what they wrote becomes visible as one, together
+    /// with what `extra` adds (the applied index). Nothing changes if either fails.
+    pub fn write<T>(
+        &self,
+        work: impl FnOnce(&mut Writer<'_, E::Snapshot<'_>>) -> Result<T>,
+        extra: impl FnOnce(&mut WriteBatch),
+    ) -> Result<T> {
+        let mut latest = self.latest.lock();
+        let snapshot = self.engine.snapshot();
+        let mut writer = Writer::new(&snapshot, &self.directories, Directory::clone(&latest))?;
+        let result = work(&mut writer)?;
+        let mut written = writer.finish()?;
+        extra(&mut written.batch);
+        let directory = Arc::new(written.directory);
+        // Before the engine: a reader must find the directory of any revision that it can see.
+        self.directories.publish(written.head.revision, directory.clone());
+        self.engine.write(&written.batch, Durability::Buffered)?;
+        *latest = directory;
+        Ok(result)
+    }
+
+    /// Drops a bounded piece of what compaction made unreachable; true when nothing is left.
+    pub fn prune(&self, max_changes: usize) -> Result<bool> {
+        let pruned = {
+            let snapshot = self.engine.snapshot();
+            compact::prune(&snapshot, Head::read(&snapshot)?.compacted, max_changes)?
+        };
+        if !pruned.batch.is_empty() {
+            self.engine.write(&pruned.batch, Durability::Buffered)?;
+        }
+        Ok(pruned.complete)
+    }
+}

@@ -1,0 +1,103 @@
+//! Compaction, in two steps that need not happen together.
+//!
+//! The replicated step moves a watermark: what lies below can no longer be read, and the store's size shrinks by what was
+//! superseded up to there. The local step drops what the watermark made unreachable from the engine, a bounded piece at a
+//! time, whenever this node gets to it; no answer depends on how far it is.
+
+use bytes::Bytes;
+
+use super::past;
+use super::revision::Revision;
+use super::writer::Writer;
+use crate::engine::schema::{self, Change, HistoryRecord, meta};
+use crate::engine::{Column, Cursor, Direction, Reader, Span, WriteBatch};
+use crate::error::{Result, StoreError};
+
+/// Moves the watermark to `revision`.
+pub(crate) fn compact<R: Reader>(writer: &mut Writer<'_, R>, revision: i64) -> Result<()> {
+    if revision <= writer.head().compacted {
+        return Err(StoreError::Compacted);
+    }
+    if revision > writer.head().revision {
+        return Err(StoreError::FutureRevision);
+    }
+    if let Some(superseded_bytes) = superseded_at(writer.reader(), revision)? {
+        writer.head_mut().freed_bytes = superseded_bytes;
+    }
+    writer.head_mut().compacted = revision;
+    Ok(())
+}
+
+/// What the last change of the transaction `main` says about superseded bytes; nothing if there was no such transaction,
+/// as before the first write.
+fn superseded_at(reader: &impl Reader, main: i64) -> Result<Option<u64>> {
+    if main <= Revision::FRESH {
+        return Ok(None);
+    }
+    let span = Span::between(
+        schema::history_key(Revision::first_of(main)),
+        schema::history_key(Revision::first_of(main.saturating_add(1))),
+    );
+    let cursor = reader.scan(Column::History, &span, Direction::Reverse)?;
+    let Some((key, value)) = cursor.entry() else { return Ok(None) };
+    let record = HistoryRecord::decode(schema::parse_history_key(key)?, Bytes::copy_from_slice(value))?;
+    Ok(Some(record.superseded_bytes))
+}
+
+/// One piece of the local step.
+#[derive(Debug)]
+pub struct Pruned {
+    /// What to drop, with the note of how far that is. Empty if nothing is left to do.
+    pub batch: WriteBatch,
+    /// Whether the watermark is reached.
+    pub complete: bool,
+}
+
+/// Plans the next piece of the local step: looks at the transactions after those already dealt with, at least one and no
+/// more than are needed for `max_changes` changes. `watermark` is the compacted revision.
+///
+/// A change makes the version before it obsolete, and a deletion makes itself obsolete. What happened at the watermark
+/// itself stays, for a watch that starts there.
+pub fn prune(reader: &impl Reader, watermark: i64, max_changes: usize) -> Result<Pruned> {
+    let done = pruned_to(reader)?;
+    let mut batch = WriteBatch::new();
+    if done >= watermark {
+        return Ok(Pruned { batch, complete: true });
+    }
+    let mut seen = 0;
+    let mut last = done;
+    let mut complete = true;
+    past::changes(reader, done, watermark, |revision, record| {
+        if seen >= max_changes && revision.main > last {
+            complete = false;
+            return Ok(false);
+        }
+        seen += 1;
+        last = revision.main;
+        if let Some((older, _)) = past::version_before(reader, &record.key, revision)?
+            && older.main < watermark
+        {
+            drop_version(&mut batch, &record.key, older);
+        }
+        if matches!(record.change, Change::Delete) && revision.main < watermark {
+            drop_version(&mut batch, &record.key, revision);
+        }
+        Ok(true)
+    })?;
+    // The last transaction is looked at again by the next piece: it may have kept what was at its own watermark.
+    let reached = if complete { watermark } else { last.max(done) };
+    batch.put(Column::Meta, meta::PRUNED, Bytes::copy_from_slice(&reached.to_be_bytes()));
+    Ok(Pruned { batch, complete })
+}
+
+fn drop_version(batch: &mut WriteBatch, key: &[u8], revision: Revision) {
+    batch.delete(Column::Versions, schema::versions_key(key, revision));
+    batch.delete(Column::History, schema::history_key(revision));
+}
+
+/// The main revision up to which the local step is done; 0 before the first.
+fn pruned_to(reader: &impl Reader) -> Result<i64> {
+    let Some(bytes) = reader.get(Column::Meta, meta::PRUNED)? else { return Ok(0) };
+    let bytes = bytes.as_ref().try_into().map_err(|_| StoreError::CorruptData("pruned mark is cut short"))?;
+    Ok(i64::from_be_bytes(bytes))
+}

@@ -1,0 +1,115 @@
+//! Reading revisions that are no longer the present: through `versions` to the change, then `history` for its value.
+
+use bytes::Bytes;
+
+use super::revision::Revision;
+use crate::engine::schema::{self, Change, HistoryRecord, LiveRecord};
+use crate::engine::{Column, Cursor, Direction, Reader, Span};
+use crate::error::{Result, StoreError};
+
+/// The change at exactly `revision`, which an index named and so must exist.
+fn change_at(reader: &impl Reader, revision: Revision) -> Result<HistoryRecord> {
+    let bytes = reader
+        .get(Column::History, &schema::history_key(revision))?
+        .ok_or(StoreError::CorruptData("a version has no history"))?;
+    HistoryRecord::decode(revision, bytes)
+}
+
+/// The newest change of `key` strictly before `revision`, dead or alive.
+pub fn version_before(reader: &impl Reader, key: &[u8], revision: Revision) -> Result<Option<(Revision, bool)>> {
+    let prefix = schema::versions_prefix(key).freeze();
+    let mut start = schema::versions_key(key, revision).to_vec();
+    start.push(0);
+    let span = Span { end: Span::prefix(&prefix).end, start: start.into() };
+    let cursor = reader.scan(Column::Versions, &span, Direction::Forward)?;
+    let Some((stored, value)) = cursor.entry() else { return Ok(None) };
+    let (_, found) = schema::parse_versions_key(stored)?;
+    Ok(Some((found, schema::parse_versions_value(value)?)))
+}
+
+/// What `key` was just before the transaction `main`.
+pub fn state_before(reader: &impl Reader, key: &[u8], main: i64) -> Result<Option<LiveRecord>> {
+    match version_before(reader, key, Revision::first_of(main))? {
+        Some((revision, true)) => match change_at(reader, revision)?.change {
+            Change::Put(record) => Ok(Some(record)),
+            Change::Delete => Err(StoreError::CorruptData("a put's history says deleted")),
+        },
+        Some((_, false)) | None => Ok(None),
+    }
+}
+
+/// Visits the keys of `span` that were alive at `main`, in key order, each with the revision of its state, until `visit`
+/// says false.
+fn walk(reader: &impl Reader, span: &Span, main: i64, mut visit: impl FnMut(Revision) -> Result<bool>) -> Result<()> {
+    let bounds = Span {
+        start: schema::versions_bound(&span.start),
+        end: span.end.as_ref().map(|end| schema::versions_bound(end)),
+    };
+    let mut cursor = reader.scan(Column::Versions, &bounds, Direction::Forward)?;
+    let mut target = Vec::new();
+    while let Some((stored, value)) = cursor.entry() {
+        let (prefix, revision) = schema::parse_versions_key(stored)?;
+        target.clear();
+        target.extend_from_slice(prefix);
+        if revision.main > main {
+            // Newer than asked for: on to this key's newest version that is not.
+            let newest = schema::inverted_revision(Revision::last_of(main));
+            target.extend_from_slice(&newest);
+            cursor.seek(&target)?;
+            continue;
+        }
+        if schema::parse_versions_value(value)? && !visit(revision)? {
+            return Ok(());
+        }
+        // Older versions of this key no longer matter.
+        schema::past_all_versions(&mut target);
+        cursor.seek(&target)?;
+    }
+    Ok(())
+}
+
+/// Visits the keys of `span` as they were at `main`, in key order, until `visit` says false.
+pub fn scan(
+    reader: &impl Reader,
+    span: &Span,
+    main: i64,
+    mut visit: impl FnMut(Bytes, LiveRecord) -> bool,
+) -> Result<()> {
+    walk(reader, span, main, |revision| {
+        let HistoryRecord { key, change, .. } = change_at(reader, revision)?;
+        match change {
+            Change::Put(record) => Ok(visit(key, record)),
+            Change::Delete => Err(StoreError::CorruptData("a put's history says deleted")),
+        }
+    })
+}
+
+/// How many keys of `span` were alive at `main`.
+pub fn count(reader: &impl Reader, span: &Span, main: i64) -> Result<u64> {
+    let mut keys = 0;
+    walk(reader, span, main, |_| {
+        keys += 1;
+        Ok(true)
+    })?;
+    Ok(keys)
+}
+
+/// Visits the changes from the transaction `from` to `to`, both included, in order, until `visit` says false.
+pub fn changes(
+    reader: &impl Reader,
+    from: i64,
+    to: i64,
+    mut visit: impl FnMut(Revision, HistoryRecord) -> Result<bool>,
+) -> Result<()> {
+    let start = schema::history_key(Revision::first_of(from.max(0)));
+    let span = Span::between(start, schema::history_key(Revision::first_of(to.saturating_add(1))));
+    let mut cursor = reader.scan(Column::History, &span, Direction::Forward)?;
+    while let Some((key, value)) = cursor.entry() {
+        let revision = schema::parse_history_key(key)?;
+        if !visit(revision, HistoryRecord::decode(revision, Bytes::copy_from_slice(value))?)? {
+            return Ok(());
+        }
+        cursor.advance()?;
+    }
+    Ok(())
+}
