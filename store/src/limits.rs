@@ -54,3 +54,23 @@ pub const STANDALONE_CACHE_BYTES: usize = 128 << 20;
 
 /// Bytes that a change counts for in the store's size on top of its key and value: revisions, lease, bookkeeping.
 pub const CHANGE_OVERHEAD_BYTES: u64 = 64;
+/// Deliveries that wait for the reader of one stream of watches before its watchers are parked.
+pub const WATCH_QUEUE_DELIVERIES: usize = 4096;
+
+/// Bytes of events that wait for the reader of one stream of watches before its watchers are parked.
+pub const WATCH_QUEUE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Bytes of events read from the history at once for watchers that fell behind.
+pub const WATCH_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Watchers that share one reading of the history.
+pub const WATCHERS_PER_CATCH_UP: usize = 512;
+
+/// Bytes of recent events kept in memory for watches that start a little in the past.
+pub const RECENT_EVENTS_BYTES: usize = 1024 * 1024;
+
+/// Recent events kept in memory for watches that start a little in the past.
+pub const RECENT_EVENTS: usize = 4096;
+
+/// Bytes of keys that the watches of one stream may take, a little added for each watch.
+pub const WATCH_KEY_BYTES_PER_STREAM: usize = 64 * 1024 * 1024;

@@ -1,0 +1,374 @@
+//! Key ranges, and an index that finds the ranges a key lies in.
+//!
+//! Pure. The index is an AVL tree ordered by range and augmented with the greatest end of each subtree: with `n` distinct ranges, a lookup
+//! that finds `k` costs `O(k log n)` at most, whatever ranges clients choose.
+
+use std::cmp::Ordering;
+
+use bytes::Bytes;
+
+/// A half-open range of keys, as etcd's requests give it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyRange {
+    start: Bytes,
+    end: End,
+}
+
+/// Where a [`KeyRange`] ends. The order is that of the position: a key is below `Unbounded`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum End {
+    /// Before this key.
+    Before(Bytes),
+    /// After the last key.
+    Unbounded,
+}
+
+impl End {
+    fn is_after(&self, key: &[u8]) -> bool {
+        match self {
+            Self::Before(end) => key < end.as_ref(),
+            Self::Unbounded => true,
+        }
+    }
+}
+
+impl Ord for KeyRange {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.start.cmp(&other.start).then_with(|| self.end.cmp(&other.end))
+    }
+}
+
+impl PartialOrd for KeyRange {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl KeyRange {
+    /// Exactly one key.
+    pub fn key(key: impl Into<Bytes>) -> Self {
+        let start = key.into();
+        let mut end = Vec::with_capacity(start.len() + 1);
+        end.extend_from_slice(&start);
+        end.push(0);
+        Self { start, end: End::Before(end.into()) }
+    }
+
+    /// Every key that begins with `prefix`; the empty prefix means every key.
+    pub fn prefix(prefix: impl Into<Bytes>) -> Self {
+        let start = prefix.into();
+        let kept = start.iter().rposition(|byte| *byte != u8::MAX).map_or(0, |last| last + 1);
+        let mut end = start.get(..kept).unwrap_or_default().to_vec();
+        let end = match end.last_mut() {
+            Some(last) => {
+                *last += 1;
+                End::Before(end.into())
+            }
+            None => End::Unbounded,
+        };
+        Self { start, end }
+    }
+
+    /// The range that a request's `key` and `range_end` mean: an empty end is the one key, a single zero byte no bound.
+    pub fn from_request(key: impl Into<Bytes>, range_end: impl Into<Bytes>) -> Self {
+        let end: Bytes = range_end.into();
+        match end.as_ref() {
+            [] => Self::key(key),
+            [0] => Self { start: key.into(), end: End::Unbounded },
+            _ => Self { start: key.into(), end: End::Before(end) },
+        }
+    }
+
+    /// Whether no key can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        !self.end.is_after(&self.start)
+    }
+
+    /// Whether `key` lies in the range.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        key >= self.start.as_ref() && self.end.is_after(key)
+    }
+
+    /// The key, if no other can lie in the range.
+    pub fn as_single_key(&self) -> Option<&Bytes> {
+        let single = self.end()?.strip_suffix(&[0]) == Some(&self.start[..]);
+        single.then_some(&self.start)
+    }
+
+    /// The first key of the range.
+    pub fn start(&self) -> &Bytes {
+        &self.start
+    }
+
+    /// The key before which the range ends; `None` if it reaches to the last key.
+    pub fn end(&self) -> Option<&Bytes> {
+        match &self.end {
+            End::Before(end) => Some(end),
+            End::Unbounded => None,
+        }
+    }
+
+    /// Bytes of memory that the range's keys take.
+    pub fn byte_len(&self) -> usize {
+        self.start.len() + self.end().map_or(0, Bytes::len)
+    }
+}
+
+/// Ranges with a value each, found by a key that lies in them.
+#[derive(Debug)]
+pub struct IntervalMap<V> {
+    root: Tree<V>,
+}
+
+type Tree<V> = Option<Box<Node<V>>>;
+
+#[derive(Debug)]
+struct Node<V> {
+    range: KeyRange,
+    value: V,
+    /// The greatest end in this subtree.
+    reach: End,
+    height: u8,
+    left: Tree<V>,
+    right: Tree<V>,
+}
+
+impl<V> Default for IntervalMap<V> {
+    fn default() -> Self {
+        Self { root: None }
+    }
+}
+
+impl<V> IntervalMap<V> {
+    /// The value of `range`, made by `default` if the range is new.
+    pub fn entry(&mut self, range: &KeyRange, default: impl FnOnce() -> V) -> &mut V {
+        if self.get_mut(range).is_none() {
+            let leaf = Node {
+                range: range.clone(),
+                value: default(),
+                reach: range.end.clone(),
+                height: 1,
+                left: None,
+                right: None,
+            };
+            self.root = Some(insert(self.root.take(), leaf));
+        }
+        self.get_mut(range).unwrap_or_else(|| unreachable!("inserted above"))
+    }
+
+    /// The value of exactly this range.
+    pub fn get_mut(&mut self, range: &KeyRange) -> Option<&mut V> {
+        let mut next = self.root.as_deref_mut();
+        while let Some(node) = next {
+            next = match range.cmp(&node.range) {
+                Ordering::Equal => return Some(&mut node.value),
+                Ordering::Less => node.left.as_deref_mut(),
+                Ordering::Greater => node.right.as_deref_mut(),
+            };
+        }
+        None
+    }
+
+    /// Takes out exactly this range.
+    pub fn remove(&mut self, range: &KeyRange) -> Option<V> {
+        let (root, removed) = remove(self.root.take(), range);
+        self.root = root;
+        removed
+    }
+
+    /// Calls `visit` with the value of every range that `key` lies in, in the order of the ranges.
+    pub fn visit<'a>(&'a self, key: &[u8], visit: &mut impl FnMut(&'a V)) {
+        fn descend<'a, V>(tree: &'a Tree<V>, key: &[u8], visit: &mut impl FnMut(&'a V)) {
+            let Some(node) = tree else { return };
+            if !node.reach.is_after(key) {
+                return;
+            }
+            descend(&node.left, key, visit);
+            if key >= node.range.start.as_ref() {
+                if node.range.end.is_after(key) {
+                    visit(&node.value);
+                }
+                descend(&node.right, key, visit);
+            }
+        }
+        descend(&self.root, key, visit);
+    }
+
+    /// Whether there is no range at all.
+    pub fn is_empty(&self) -> bool {
+        self.root.is_none()
+    }
+}
+
+fn height<V>(tree: &Tree<V>) -> u8 {
+    tree.as_ref().map_or(0, |node| node.height)
+}
+
+impl<V> Node<V> {
+    /// Recomputes what depends on the children.
+    fn update(&mut self) {
+        self.height = 1 + height(&self.left).max(height(&self.right));
+        let below = [&self.left, &self.right].into_iter().flatten().map(|child| &child.reach).max();
+        self.reach = below.map_or(&self.range.end, |reach| reach.max(&self.range.end)).clone();
+    }
+}
+
+fn rotate_right<V>(mut node: Box<Node<V>>) -> Box<Node<V>> {
+    let Some(mut top) = node.left.take() else { return node };
+    node.left = top.right.take();
+    node.update();
+    top.right = Some(node);
+    top.update();
+    top
+}
+
+fn rotate_left<V>(mut node: Box<Node<V>>) -> Box<Node<V>> {
+    let Some(mut top) = node.right.take() else { return node };
+    node.right = top.left.take();
+    node.update();
+    top.left = Some(node);
+    top.update();
+    top
+}
+
+/// Restores the AVL property of a node whose children satisfy it and differ in height by at most two.
+fn balance<V>(mut node: Box<Node<V>>) -> Box<Node<V>> {
+    if height(&node.left) > height(&node.right) + 1 {
+        if let Some(left) = node.left.take_if(|left| height(&left.right) > height(&left.left)) {
+            node.left = Some(rotate_left(left));
+        }
+        return rotate_right(node);
+    }
+    if height(&node.right) > height(&node.left) + 1 {
+        if let Some(right) = node.right.take_if(|right| height(&right.left) > height(&right.right)) {
+            node.right = Some(rotate_right(right));
+        }
+        return rotate_left(node);
+    }
+    node.update();
+    node
+}
+
+fn insert<V>(tree: Tree<V>, leaf: Node<V>) -> Box<Node<V>> {
+    let Some(mut node) = tree else { return Box::new(leaf) };
+    if leaf.range < node.range {
+        node.left = Some(insert(node.left.take(), leaf));
+    } else {
+        node.right = Some(insert(node.right.take(), leaf));
+    }
+    balance(node)
+}
+
+fn remove<V>(tree: Tree<V>, range: &KeyRange) -> (Tree<V>, Option<V>) {
+    let Some(mut node) = tree else { return (None, None) };
+    match range.cmp(&node.range) {
+        Ordering::Less => {
+            let (left, removed) = remove(node.left.take(), range);
+            node.left = left;
+            (Some(balance(node)), removed)
+        }
+        Ordering::Greater => {
+            let (right, removed) = remove(node.right.take(), range);
+            node.right = right;
+            (Some(balance(node)), removed)
+        }
+        Ordering::Equal => {
+            let Node { value, left, right, .. } = *node;
+            (join(left, right), Some(value))
+        }
+    }
+}
+
+/// One tree of two whose heights differ by at most one, everything in `left` being below everything in `right`.
+fn join<V>(left: Tree<V>, right: Tree<V>) -> Tree<V> {
+    let Some(right) = right else { return left };
+    let (rest, mut first) = take_first(right);
+    first.left = left;
+    first.right = rest;
+    Some(balance(first))
+}
+
+fn take_first<V>(mut node: Box<Node<V>>) -> (Tree<V>, Box<Node<V>>) {
+    match node.left.take() {
+        None => (node.right.take(), node),
+        Some(left) => {
+            let (rest, first) = take_first(left);
+            node.left = rest;
+            (Some(balance(node)), first)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ranges_mean_what_requests_mean() {
+        assert!(KeyRange::from_request("a", "").contains(b"a"));
+        assert!(!KeyRange::from_request("a", "").contains(b"a\0"));
+        assert!(KeyRange::from_request("a", "\0").contains(b"\xff\xff"));
+        assert!(!KeyRange::from_request("b", "\0").contains(b"a"));
+        assert!(KeyRange::from_request("b", "a").is_empty());
+        assert!(KeyRange::from_request("b", "b").is_empty());
+        assert_eq!(KeyRange::prefix("ab"), KeyRange::from_request("ab", "ac"));
+        assert_eq!(KeyRange::prefix(&b"a\xff"[..]), KeyRange::from_request(&b"a\xff"[..], "b"));
+        assert!(KeyRange::prefix("").contains(b""));
+        assert!(KeyRange::prefix(&b"\xff"[..]).contains(b"\xff\xff"));
+    }
+
+    fn assert_balanced<V>(tree: &Tree<V>) -> u8 {
+        let Some(node) = tree else { return 0 };
+        let (left, right) = (assert_balanced(&node.left), assert_balanced(&node.right));
+        assert!(left.abs_diff(right) <= 1);
+        assert_eq!(node.height, 1 + left.max(right));
+        node.height
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Add(KeyRange),
+        Remove(KeyRange),
+    }
+
+    fn range() -> impl Strategy<Value = KeyRange> {
+        (0u8..12, 0u8..14).prop_map(|(start, end)| match end {
+            12 => KeyRange::from_request(vec![start], vec![]),
+            13 => KeyRange::from_request(vec![start], vec![0]),
+            end => KeyRange::from_request(vec![start], vec![end, 1]),
+        })
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![range().prop_map(Step::Add), range().prop_map(Step::Remove)]
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_a_scan_finds(steps in prop::collection::vec(step(), 0..120)) {
+            let mut map = IntervalMap::default();
+            let mut model = BTreeMap::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Add(range) => {
+                        let value = *map.entry(&range, || number);
+                        prop_assert_eq!(value, *model.entry(range).or_insert(number));
+                    }
+                    Step::Remove(range) => prop_assert_eq!(map.remove(&range), model.remove(&range)),
+                }
+                assert_balanced(&map.root);
+                for key in 0..13 {
+                    let mut found = Vec::new();
+                    map.visit(&[key], &mut |value| found.push(*value));
+                    let expected: Vec<_> = model.iter().filter(|(range, _)| range.contains(&[key])).map(|(_, v)| *v).collect();
+                    prop_assert_eq!(found, expected);
+                }
+            }
+            prop_assert_eq!(map.is_empty(), model.is_empty());
+        }
+    }
+}
