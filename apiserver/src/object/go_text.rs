@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::validation::field::go_quote;
+
 /// Prints a decoded JSON value as Go's verb `%v` prints an `interface{}`: `map[a:1 b:[x y]]`.
 pub fn value(value: &Value) -> String {
     let mut out = String::new();
@@ -76,6 +78,22 @@ pub fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// Prints a value as Go source, as the verb `%#v` does.
+pub fn source(item: &Value) -> String {
+    match item {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value(item),
+        Value::String(text) => go_quote(text),
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", items.iter().map(source).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(map) => {
+            let members: Vec<_> = map.iter().map(|(key, item)| format!("{}:{}", go_quote(key), source(item))).collect();
+            format!("map[string]interface {{}}{{{}}}", members.join(", "))
+        }
+    }
+}
+
 /// Prints a value with the verb `%s`, which complains about anything that is not a string.
 pub fn string_verb(item: &Value) -> String {
     match item {
@@ -103,5 +121,6 @@ mod tests {
         assert_eq!(value(&json!(1e21)), "1e+21");
         assert_eq!(value(&json!(0.000_01)), "1e-05");
         assert_eq!(string_verb(&json!(5)), "%!s(int64=5)");
+        assert_eq!(source(&json!({"a": ["b", 1]})), r#"map[string]interface {}{"a":[]interface {}{"b", 1}}"#);
     }
 }

@@ -1,6 +1,8 @@
 //! Operations on decoded objects: metadata, selectors, quantities, patches, managed fields.
 
+pub mod fields;
 pub mod go_text;
+pub mod managed_fields;
 pub mod meta;
 pub mod patch;
 pub mod selector;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::limits::SELECTOR_BYTES_MAX;
 use crate::validation::field::go_quote as quote;
+use crate::validation::formats;
 
 /// A set of labels that a selector can look into.
 pub trait Labels {
@@ -290,84 +291,14 @@ fn count_problem(operator: Operator, count: usize) -> Option<&'static str> {
     }
 }
 
-const NAME_RULE: &str =
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
-const NAME_EXAMPLES: &str = "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-
-/// What is wrong with a label key: a name of at most 63 characters, optionally after a DNS subdomain and a slash.
+/// What is wrong with a label's key.
 fn label_key_problem(key: &str) -> Option<String> {
-    let mut problems = Vec::new();
-    let name = match key.split('/').collect::<Vec<_>>().as_slice() {
-        [name] => *name,
-        [prefix, name] => {
-            if prefix.is_empty() {
-                problems.push("prefix part must be non-empty".to_owned());
-            } else {
-                if prefix.len() > 253 {
-                    problems.push("prefix part must be no more than 253 bytes".to_owned());
-                }
-                if !is_dns_subdomain(prefix) {
-                    problems.push(
-                        "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
-                         '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex \
-                         used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-                            .to_owned(),
-                    );
-                }
-            }
-            name
-        }
-        _ => {
-            return Some(format!(
-                "a valid label key {NAME_RULE} {NAME_EXAMPLES} with an optional DNS subdomain prefix and '/' (e.g. \
-                 'example.com/MyName')"
-            ));
-        }
-    };
-    if name.is_empty() {
-        problems.push("name part must be non-empty".to_owned());
-    } else if name.len() > 63 {
-        problems.push("name part must be no more than 63 bytes".to_owned());
-    }
-    if !is_label_text(name) {
-        problems.push(format!("name part {NAME_RULE} {NAME_EXAMPLES}"));
-    }
-    (!problems.is_empty()).then(|| problems.join("; "))
+    Some(formats::label_key(key)).filter(|problems| !problems.is_empty()).map(|problems| problems.join("; "))
 }
 
-/// What is wrong with a label value: at most 63 characters of a label's alphabet, or nothing at all.
+/// What is wrong with a label's value.
 fn label_value_problem(value: &str) -> Option<String> {
-    let mut problems = Vec::new();
-    if value.len() > 63 {
-        problems.push("must be no more than 63 bytes".to_owned());
-    }
-    if !value.is_empty() && !is_label_text(value) {
-        problems.push(
-            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
-             and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
-             validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-                .to_owned(),
-        );
-    }
-    (!problems.is_empty()).then(|| problems.join("; "))
-}
-
-/// Whether a text is non-empty, begins and ends with a letter or digit, and has nothing but those, `-`, `_` and `.`.
-fn is_label_text(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let ends = [bytes.first(), bytes.last()];
-    ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-}
-
-fn is_dns_subdomain(text: &str) -> bool {
-    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.split('.').all(|label| {
-        let bytes = label.as_bytes();
-        bytes.first().is_some_and(alphanumeric)
-            && bytes.last().is_some_and(alphanumeric)
-            && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
-    })
+    Some(formats::label_value(value)).filter(|problems| !problems.is_empty()).map(|problems| problems.join("; "))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

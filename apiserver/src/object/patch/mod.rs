@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+pub mod apply;
 pub mod json;
 pub mod merge;
 pub mod strategic;
+
+use crate::error::Status;
 
 /// Why a patch cannot be applied, in the terms of the status that answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,3 +43,14 @@ impl fmt::Display for PatchError {
 }
 
 impl std::error::Error for PatchError {}
+
+impl From<PatchError> for Status {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::BadRequest(message) => Self::bad_request(message),
+            PatchError::TooLarge(message) => Self::http(413, "RequestEntityTooLarge", message),
+            PatchError::Unprocessable(_) => Self::unprocessable(),
+            PatchError::Unknown(message) => Self::plain(message),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Server-side apply: merging what one manager wants of an object into it, with an owner for every field.
+//!
+//! Upstream: `apimachinery/pkg/util/managedfields` and structured-merge-diff's `merge` package.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::error::Status;
+use crate::object::fields::{self, Duplicates, FieldSet, display_path};
+use crate::object::managed_fields::{
+    Conflict, Context, Entry, ManagerId, Managers, Operation, label, never_managed, update_managers,
+};
+use crate::object::meta;
+use crate::schema::registry::GroupVersionKind;
+use crate::validation::field::go_json;
+
+/// The annotation in which client-side apply remembers what it applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// The manager whose applied objects may take over what client-side apply set.
+const KUBECTL: &str = "kubectl";
+/// The manager of whatever an object held before anyone managed it.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+/// What the annotations of an object may add up to, keys included.
+const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
+
+/// Why a configuration cannot be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApplyError {
+    /// 400 `BadRequest` with this message.
+    BadRequest(String),
+    /// 409 `Conflict`: others own fields that would change.
+    Conflicts {
+        /// The message of the status.
+        message: String,
+        /// A cause `FieldManagerConflict` for each field.
+        causes: Vec<ConflictCause>,
+    },
+    /// 500 without a reason, with this message.
+    Unknown(String),
+}
+
+/// One field that someone else owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictCause {
+    /// The field's path, such as `.spec.replicas`.
+    pub field: String,
+    /// Who owns it: `conflict with "m1"`.
+    pub message: String,
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadRequest(message) | Self::Conflicts { message, .. } | Self::Unknown(message) => {
+                f.write_str(message)
+            }
+        }
+    }
+}
+
+impl std::error::Error for ApplyError {}
+
+impl From<ApplyError> for Status {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::BadRequest(message) => Self::bad_request(message),
+            ApplyError::Conflicts { message, causes } => {
+                let status = Self::http(409, "Conflict", message);
+                causes
+                    .iter()
+                    .fold(status, |status, cause| status.cause("FieldManagerConflict", &cause.message, &cause.field))
+            }
+            ApplyError::Unknown(message) => Self::plain(message),
+        }
+    }
+}
+
+/// What applying within one attempt may fail with; conflicts are still open to negotiation.
+enum Failure {
+    Conflicts(Vec<Conflict>),
+    Other(ApplyError),
+}
+
+fn unknown(message: String) -> Failure {
+    Failure::Other(ApplyError::Unknown(message))
+}
+
+/// Applies a configuration to an object, or makes the object from it where `live` is none.
+///
+/// `force` takes fields from other managers. The result has its managed fields; it is yet to be decoded and defaulted.
+pub fn apply(live: Option<&Value>, applied: &Value, context: &Context<'_>, force: bool) -> Result<Value, ApplyError> {
+    let empty;
+    let live = match live {
+        Some(live) => live,
+        None => {
+            empty = context.empty_object();
+            &empty
+        }
+    };
+    let managers = Managers::read(live)
+        .map_err(|error| ApplyError::Unknown(format!("failed to decode managed fields: {error}")))?;
+    check_kind(applied, context)?;
+    let outcome = match attempt(live, applied, managers.clone(), context, force) {
+        Err(Failure::Conflicts(conflicts)) if context.manager == KUBECTL => {
+            match allowed_by_last_applied(live, context) {
+                Some(allowed) if conflicts.iter().all(|conflict| allowed.contains(&conflict.path)) => {
+                    attempt(live, applied, managers, context, true)
+                }
+                Some(allowed) => Err(Failure::Conflicts(
+                    conflicts.into_iter().filter(|conflict| !allowed.contains(&conflict.path)).collect(),
+                )),
+                None => Err(Failure::Conflicts(conflicts)),
+            }
+        }
+        outcome => outcome,
+    };
+    let (mut object, managers) = outcome.map_err(|failure| match failure {
+        Failure::Conflicts(conflicts) => describe(&conflicts),
+        Failure::Other(error) => error,
+    })?;
+    if context.manager == KUBECTL && meta::annotation(&object, LAST_APPLIED).is_some_and(|text| !text.is_empty()) {
+        set_last_applied(&mut object, applied);
+    }
+    managers.write(&mut object);
+    Ok(object)
+}
+
+fn check_kind(applied: &Value, context: &Context<'_>) -> Result<(), ApplyError> {
+    let text = |field: &str| applied.get(field).and_then(Value::as_str).unwrap_or_default();
+    let kind = GroupVersionKind::from_api_version(text("apiVersion"), text("kind"));
+    if kind != *context.kind {
+        return Err(ApplyError::BadRequest(format!("invalid object type: {kind}")));
+    }
+    Ok(())
+}
+
+fn attempt(
+    live: &Value,
+    applied: &Value,
+    mut managers: Managers,
+    context: &Context<'_>,
+    force: bool,
+) -> Result<(Value, Managers), Failure> {
+    if managers.is_empty() {
+        let before = Context { manager: BEFORE_FIRST_APPLY, ..*context };
+        managers = update_managers(&context.empty_object(), live, managers, &before)
+            .map_err(|error| unknown(format!("failed to create manager for existing fields: {error}")))?;
+    }
+    let entries = meta::metadata(applied).and_then(|metadata| metadata.get("managedFields"));
+    if entries.is_some_and(Value::is_array) {
+        return Err(Failure::Other(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned())));
+    }
+    let shape = context.shape();
+    fields::validate(applied, shape, Duplicates::Refused)
+        .map_err(|faults| unknown(format!("failed to create typed patch object ({}): {faults}", label(applied))))?;
+    fields::validate(live, shape, Duplicates::Allowed)
+        .map_err(|faults| unknown(format!("failed to create typed live object ({}): {faults}", label(live))))?;
+
+    managers.reconcile(shape);
+    let id = context.manager_id(Operation::Apply);
+    let merged =
+        fields::merge(live, applied, shape).map_err(|faults| unknown(format!("failed to merge config: {faults}")))?;
+    let previous = managers.0.remove(&id);
+    let set = fields::field_set(applied, shape).difference_with_descendants(context.reset);
+    let time = previous.as_ref().and_then(|entry| entry.time.clone());
+    managers.0.insert(id.clone(), Entry { set, api_version: context.kind.api_version(), time });
+    let object = match previous.filter(|entry| !entry.set.is_empty()) {
+        Some(previous) => prune(merged, &previous.set, &managers, context),
+        None => merged,
+    };
+
+    let changes = fields::compare(live, &object, shape)
+        .map_err(|faults| unknown(format!("failed to compare objects: {faults}")))?
+        .without(context.reset);
+    if !force {
+        let conflicts = managers.conflicts(Some(&id), &changes);
+        if !conflicts.is_empty() {
+            return Err(Failure::Conflicts(conflicts));
+        }
+    }
+    managers.yield_fields(Some(&id), &changes);
+    if let Some(entry) = managers.0.get_mut(&id) {
+        entry.set = entry.set.difference(&never_managed());
+        if object != *live {
+            entry.time = Some(context.now.to_owned());
+        }
+    }
+    managers.0.retain(|_, entry| !entry.set.is_empty());
+    Ok((object, managers))
+}
+
+/// Removes what the manager applied last time and does not any more, unless somebody else owns it, and nothing that it
+/// never owned.
+fn prune(merged: Value, last: &FieldSet, managers: &Managers, context: &Context<'_>) -> Value {
+    let shape = context.shape();
+    let named = |set: &FieldSet| fields::with_named_fields(set, shape);
+    let last = named(last);
+    let all = named(&fields::field_set(&merged, shape));
+    let pruned = named(&fields::field_set(&fields::remove(&merged, &last, shape), shape));
+    let owned = managers.0.values().fold(FieldSet::default(), |owned, entry| owned.union(&entry.set));
+    let kept = fields::remove(&merged, &all.difference(&pruned.union(&named(&owned))), shape);
+    let kept = named(&fields::field_set(&kept, shape));
+    fields::remove(&merged, &all.difference(&kept).intersection(&last), shape)
+}
+
+/// The fields that client-side apply set and that still are what it set; a client-side applier that turns to server-side
+/// apply may take them.
+fn allowed_by_last_applied(live: &Value, context: &Context<'_>) -> Option<FieldSet> {
+    let text = meta::annotation(live, LAST_APPLIED).filter(|text| !text.is_empty())?;
+    let shape = context.shape();
+    fields::validate(live, shape, Duplicates::Refused).ok()?;
+    let last: Value = serde_json::from_str(text).ok()?;
+    if last.get("apiVersion").and_then(Value::as_str) != Some(&context.kind.api_version()) {
+        return None;
+    }
+    fields::validate(&last, shape, Duplicates::Refused).ok()?;
+    let changes = fields::compare(&last, live, shape).ok()?;
+    let differing = changes.modified.union(&changes.added).union(&changes.removed);
+    Some(fields::field_set(&last, shape).difference(&differing))
+}
+
+/// Keeps the annotation of client-side apply in step, so that a client may go back to it. Where it grows too large it goes.
+fn set_last_applied(object: &mut Value, applied: &Value) {
+    let mut applied = applied.clone();
+    if let Some(annotations) = applied.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+    }
+    let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) else { return };
+    annotations.insert(LAST_APPLIED.to_owned(), format!("{}\n", go_json(&applied)).into());
+    let bytes: usize = annotations.iter().map(|(key, text)| key.len() + text.as_str().map_or(0, str::len)).sum();
+    if bytes > ANNOTATIONS_BYTES_MAX {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// The error for conflicts: one is told in a line, more are listed by manager.
+fn describe(conflicts: &[Conflict]) -> ApplyError {
+    let causes = conflicts
+        .iter()
+        .map(|conflict| ConflictCause {
+            field: display_path(&conflict.path),
+            message: format!("conflict with {}", conflict.manager.describe()),
+        })
+        .collect();
+    let message = if let [only] = conflicts {
+        let (manager, path) = (only.manager.describe(), display_path(&only.path));
+        format!("Apply failed with 1 conflict: conflict with {manager}: {path}")
+    } else {
+        let mut by_manager: BTreeMap<&ManagerId, Vec<String>> = BTreeMap::new();
+        for conflict in conflicts {
+            by_manager.entry(&conflict.manager).or_default().push(display_path(&conflict.path));
+        }
+        let lines: Vec<String> = by_manager
+            .into_iter()
+            .flat_map(|(manager, paths)| {
+                let head = format!("conflicts with {}:", manager.describe());
+                std::iter::once(head).chain(paths.into_iter().map(|path| format!("- {path}")))
+            })
+            .collect();
+        format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
+    };
+    ApplyError::Conflicts { message, causes }
+}
