@@ -73,7 +73,6 @@ fn empty(ty: &Type) -> Map<String, Value> {
             ValueType::Int32 | ValueType::Int64 | ValueType::Float64 => 0.into(),
             ValueType::Message(ty) if ty.form == Form::Quantity => "0".into(),
             ValueType::Message(ty) if ty.form == Form::IntOrString => 0.into(),
-            ValueType::Message(ty) if ty.form == Form::Duration => "0s".into(),
             _ => Value::Null,
         };
         members.insert(field.name.clone(), value);

@@ -1,6 +1,6 @@
 //! Integration tests of the apiserver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+mod defaults;
 mod discovery;
 mod testdata;
-mod defaults;

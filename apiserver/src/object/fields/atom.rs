@@ -174,7 +174,6 @@ fn of_type(ty: &Type) -> Atom<'_> {
             Atom { list: Some(ListAtom { element: Shape::Value(element), sharing: &ty.list_type }), ..Atom::default() }
         }
         Form::Time | Form::MicroTime | Form::Quantity => scalar(Kind::Untyped),
-        Form::Duration => scalar(Kind::Text),
         Form::RawExtension => Shape::Untyped.atom(),
         Form::FieldsV1 => {
             Atom { map: Some(MapAtom { declared: None, others: Shape::Deduced, atomic }), ..Atom::default() }
