@@ -10,9 +10,12 @@ pub mod collection;
 pub mod continue_token;
 pub mod entry;
 pub mod error;
+pub mod etcd;
 pub mod key;
+mod lease_pool;
 pub mod options;
 pub mod read_plan;
+mod requests;
 pub mod resource_version;
 
 use std::{
