@@ -1,6 +1,7 @@
 //! Generates the built-in tables from recorded facts. Its output is committed; nothing else runs it. The same facts give
 //! the same bytes.
 
+mod docs;
 mod resources;
 mod schema;
 
@@ -24,6 +25,11 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Output {
+    /// The list of documented types, for `apiserver/src/schema/documented.rs`.
+    Docs {
+        /// File to write.
+        file: PathBuf,
+    },
     /// The table of resources, for `apiserver/src/resources/table.rs`.
     Resources {
         /// File to write.
@@ -62,6 +68,12 @@ pub enum Error {
 fn main() -> Result<(), Error> {
     let options = Options::parse();
     match options.output {
+        Output::Docs { file } => {
+            let openapi: Value = unzipped(&options.facts.join("openapi/v2.json.gz"))?;
+            let definitions =
+                openapi.get("definitions").and_then(Value::as_object).ok_or(Error::Missing("definitions"))?;
+            fs::write(file, docs::list(definitions)?)?;
+        }
         Output::Resources { file } => {
             let openapi: Map<String, Value> = unzipped(&options.facts.join("openapi/v3.json.gz"))?;
             let recorded: Value = serde_json::from_reader(File::open(options.facts.join("protobuf.json"))?)?;

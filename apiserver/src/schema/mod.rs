@@ -1,6 +1,8 @@
 //! One schema per type; transcoding, pruning, patching, managed fields and OpenAPI are derived from it.
 
 pub mod builtin;
+pub mod docs;
+mod documented;
 pub mod registry;
 pub mod types;
 

@@ -3,4 +3,5 @@
 
 mod defaults;
 mod discovery;
+mod tables;
 mod testdata;

@@ -1,0 +1,182 @@
+//! Objects as tables: what a client gets that asks for `as=Table`.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::negotiate::MetaVersion;
+use crate::resources::ResourceSpec;
+use crate::resources::printers::{self, Column, Printer};
+
+/// What of each object a row carries (`includeObject`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IncludeObject {
+    /// Nothing.
+    None,
+    /// Its metadata.
+    #[default]
+    Metadata,
+    /// All of it.
+    Object,
+}
+
+impl IncludeObject {
+    /// The value of the query parameter; `None` if it is no such value. An empty one is the default.
+    pub fn parse(value: &str) -> Option<Self> {
+        match value {
+            "" | "Metadata" => Some(Self::Metadata),
+            "None" => Some(Self::None),
+            "Object" => Some(Self::Object),
+            _ => None,
+        }
+    }
+}
+
+/// How a table is made.
+#[derive(Debug, Clone, Copy)]
+pub struct TableOptions {
+    /// What of each object a row carries.
+    pub include: IncludeObject,
+    /// The version of `meta.k8s.io` that the client asked for.
+    pub version: MetaVersion,
+    /// Leaves the columns out, as the events of a watch do after the first.
+    pub no_headers: bool,
+    /// The time that ages are counted to.
+    pub now: Timestamp,
+}
+
+/// A table (`meta.k8s.io`). Its fields stand in the order in which they are written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Table {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: Map<String, Value>,
+    column_definitions: Option<Vec<ColumnDefinition>>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ColumnDefinition {
+    name: String,
+    #[serde(rename = "type")]
+    type_: String,
+    format: String,
+    description: String,
+    priority: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Row {
+    cells: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditions: Option<Value>,
+    object: Value,
+}
+
+impl Table {
+    /// The table of one object in its served form.
+    pub fn of_object(spec: &ResourceSpec, object: &Value, options: TableOptions) -> Self {
+        let mut metadata = Map::new();
+        if let Some(revision) = object.pointer("/metadata/resourceVersion") {
+            metadata.insert("resourceVersion".to_owned(), revision.clone());
+        }
+        Self::new(spec, metadata, std::slice::from_ref(object), options)
+    }
+
+    /// The table of a list in its served form.
+    pub fn of_list(spec: &ResourceSpec, list: &Value, options: TableOptions) -> Self {
+        let metadata = list.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        let items = list.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        Self::new(spec, metadata, items, options)
+    }
+
+    fn new(spec: &ResourceSpec, metadata: Map<String, Value>, objects: &[Value], options: TableOptions) -> Self {
+        let printer = printers::of(&spec.group, &spec.kind);
+        Self {
+            kind: "Table",
+            api_version: options.version.api_version(),
+            metadata,
+            column_definitions: (!options.no_headers).then(|| printer.columns.iter().map(define).collect()),
+            rows: objects.iter().map(|object| row(spec, printer, object, options)).collect(),
+        }
+    }
+
+    /// The table as a value.
+    pub fn into_value(self) -> Value {
+        json!(self)
+    }
+}
+
+fn define(column: &Column) -> ColumnDefinition {
+    ColumnDefinition {
+        name: column.name.to_owned(),
+        type_: column.type_.to_owned(),
+        format: column.format.to_owned(),
+        description: column.doc.text().to_owned(),
+        priority: column.priority,
+    }
+}
+
+fn row(spec: &ResourceSpec, printer: &Printer, object: &Value, options: TableOptions) -> Row {
+    Row {
+        cells: (printer.cells)(object, options.now),
+        conditions: (printer.conditions)(object),
+        object: match options.include {
+            IncludeObject::None => Value::Null,
+            IncludeObject::Metadata => partial_object_metadata(object, options.version),
+            IncludeObject::Object => typed(spec, object),
+        },
+    }
+}
+
+/// The metadata of an object as an object of its own.
+pub fn partial_object_metadata(object: &Value, version: MetaVersion) -> Value {
+    let metadata = object.get("metadata").cloned().unwrap_or_else(|| json!({}));
+    json!({"kind": "PartialObjectMetadata", "apiVersion": version.api_version(), "metadata": metadata})
+}
+
+/// An object that names its kind; those of a list do not.
+fn typed(spec: &ResourceSpec, object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("kind".to_owned(), spec.kind.as_str().into());
+        fields.insert("apiVersion".to_owned(), spec.api_version().into());
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::table;
+
+    fn options(include: IncludeObject) -> TableOptions {
+        TableOptions { include, version: MetaVersion::V1, no_headers: false, now: Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn lists_keep_their_metadata_and_rows_what_was_asked_for() {
+        let spec = table().resource("", "v1", "configmaps").unwrap();
+        let list =
+            json!({"metadata": {"resourceVersion": "7", "continue": "x"}, "items": [{"metadata": {"name": "a"}}]});
+        let made = Table::of_list(spec, &list, options(IncludeObject::Object)).into_value();
+        assert_eq!(made["metadata"], list["metadata"]);
+        assert_eq!(made["rows"][0]["object"]["kind"], "ConfigMap");
+        assert_eq!(made["rows"][0]["cells"], json!(["a", 0, "<unknown>"]));
+        let bare = Table::of_list(spec, &list, options(IncludeObject::None)).into_value();
+        assert_eq!(bare["rows"][0]["object"], Value::Null);
+    }
+
+    #[test]
+    fn later_watch_events_have_no_columns() {
+        let spec = table().resource("", "v1", "limitranges").unwrap();
+        let object = json!({"metadata": {"name": "a", "resourceVersion": "3"}});
+        let made =
+            Table::of_object(spec, &object, TableOptions { no_headers: true, ..options(IncludeObject::Metadata) });
+        let made = made.into_value();
+        assert_eq!(made["columnDefinitions"], Value::Null);
+        assert_eq!(made["metadata"]["resourceVersion"], "3");
+        assert_eq!(made["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    }
+}
