@@ -17,10 +17,26 @@ pub fn printer(kind: &str) -> Option<&'static Printer> {
     }
 }
 
+// The next descriptions are those of the beta versions, which were worded differently.
+const ROLE: Doc = Doc::Text(
+    "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.",
+);
+const CLUSTER_ROLE: Doc = Doc::Text(
+    "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.",
+);
+const SIGNER: Doc = Doc::Text(concat!(
+    "Requested signer for the request. It is a qualified name in the form: `scope-hostname.io/name`. ",
+    "If empty, it will be defaulted:\n",
+    " 1. If it's a kubelet client certificate, it is assigned\n    \"kubernetes.io/kube-apiserver-client-kubelet\".\n",
+    " 2. If it's a kubelet serving certificate, it is assigned\n    \"kubernetes.io/kubelet-serving\".\n",
+    " 3. Otherwise, it is assigned \"kubernetes.io/legacy-unknown\".\n",
+    "Distribution of trust for signers happens out of band. You can select on this field using `spec.signerName`.",
+));
+
 static ROLE_BINDING: Printer = Printer::new(
     &[
         NAME,
-        string("Role", Doc::Field("io.k8s.api.rbac.v1.RoleBinding", "roleRef")),
+        string("Role", ROLE),
         AGE,
         string("Users", Doc::Text("Users in the roleBinding")).wide(),
         string("Groups", Doc::Text("Groups in the roleBinding")).wide(),
@@ -32,7 +48,7 @@ static ROLE_BINDING: Printer = Printer::new(
 static CLUSTER_ROLE_BINDING: Printer = Printer::new(
     &[
         NAME,
-        string("Role", Doc::Field("io.k8s.api.rbac.v1.ClusterRoleBinding", "roleRef")),
+        string("Role", CLUSTER_ROLE),
         AGE,
         string("Users", Doc::Text("Users in the clusterRoleBinding")).wide(),
         string("Groups", Doc::Text("Groups in the clusterRoleBinding")).wide(),
@@ -62,15 +78,14 @@ fn binding(binding: &Value, now: Timestamp) -> Vec<Value> {
 
 static SIGNING_REQUEST: Printer = {
     const SPEC: &str = "io.k8s.api.certificates.v1.CertificateSigningRequestSpec";
-    const STATUS: &str = "io.k8s.api.certificates.v1.CertificateSigningRequestStatus";
     Printer::new(
         &[
             NAME,
             AGE,
-            string("SignerName", Doc::Field(SPEC, "signerName")),
-            string("Requestor", Doc::Field(SPEC, "request")),
+            string("SignerName", SIGNER),
+            string("Requestor", Doc::Text("Base64-encoded PKCS#10 CSR data")),
             string("RequestedDuration", Doc::Field(SPEC, "expirationSeconds")),
-            string("Condition", Doc::Field(STATUS, "conditions")),
+            string("Condition", Doc::Text("Conditions applied to the request, such as approval or denial.")),
         ],
         |request, now| {
             let duration = at(request, "spec.expirationSeconds").and_then(Value::as_i64);
