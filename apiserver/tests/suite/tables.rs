@@ -69,9 +69,9 @@ fn printed(case: &Value, base: &Value, spec: &ResourceSpec, now: Timestamp) -> V
     let mut object = base["body"].clone();
     change(&mut object, case["set"].as_array().unwrap());
     if case["verb"] == "create" {
-        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        if base["fixed"] != true && base["body"]["metadata"]["name"] == *name {
-            object["metadata"]["name"] = json!(name + "-x");
+        let name = &base["body"]["metadata"]["name"];
+        if base["fixed"] != true && object["metadata"]["name"] == *name {
+            object["metadata"]["name"] = json!(format!("{}-x", name.as_str().unwrap()));
         }
         for path in spec.strategy.reset_on_create {
             object.as_object_mut().unwrap().remove(*path);

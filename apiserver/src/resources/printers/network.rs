@@ -42,7 +42,9 @@ static SERVICE: Printer = {
             string("Selector", Doc::Field(SPEC, "selector")).wide(),
         ],
         |service, now| {
-            let cluster_ip = list(service, "spec.clusterIPs").first().and_then(Value::as_str).unwrap_or("<none>");
+            // A service written before there were two families has the one field only.
+            let cluster_ip = list(service, "spec.clusterIPs").first().and_then(Value::as_str);
+            let cluster_ip = cluster_ip.unwrap_or_else(|| text_or(service, "spec.clusterIP", "<none>"));
             cells![
                 text(service, "metadata.name"),
                 text(service, "spec.type"),

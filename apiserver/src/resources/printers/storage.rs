@@ -212,16 +212,14 @@ static CSI_DRIVER: Printer = {
         ],
         |driver, now| {
             let modes: Vec<&str> = list(driver, "spec.volumeLifecycleModes").iter().filter_map(Value::as_str).collect();
-            let audiences = at(driver, "spec.tokenRequests").map(|_| {
-                let requests = list(driver, "spec.tokenRequests").iter();
-                requests.map(|request| text(request, "audience")).collect::<Vec<_>>().join(",")
-            });
+            let requests = list(driver, "spec.tokenRequests").iter();
+            let audiences: Vec<&str> = requests.map(|request| text(request, "audience")).collect();
             cells![
                 text(driver, "metadata.name"),
                 flag(driver, "spec.attachRequired").unwrap_or(true),
                 flag(driver, "spec.podInfoOnMount").unwrap_or_default(),
                 flag(driver, "spec.storageCapacity").unwrap_or_default(),
-                audiences.unwrap_or_else(|| "<unset>".to_owned()),
+                if audiences.is_empty() { "<unset>".to_owned() } else { audiences.join(",") },
                 flag(driver, "spec.requiresRepublish").unwrap_or_default(),
                 if modes.is_empty() { "<none>".to_owned() } else { modes.join(",") },
                 age(driver, now),
