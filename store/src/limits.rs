@@ -1,5 +1,7 @@
 //! Every bound of the store in one place, unit in the name.
 
+use std::time::Duration;
+
 /// Operations in one transaction, those of nested transactions counted along each path (etcd's `--max-txn-ops`).
 pub const MAX_TXN_OPS: usize = 128;
 
@@ -74,3 +76,12 @@ pub const RECENT_EVENTS: usize = 4096;
 
 /// Bytes of keys that the watches of one stream may take, a little added for each watch.
 pub const WATCH_KEY_BYTES_PER_STREAM: usize = 64 * 1024 * 1024;
+
+/// How long until an expired lease is proposed to be revoked again, if it is still there.
+pub const LEASE_REVOKE_RETRY: Duration = Duration::from_secs(3);
+
+/// Expired leases that are revoked in one go.
+pub const LEASE_REVOKES_AT_ONCE: usize = 1000;
+
+/// Revokes of expired leases that wait for the log at the same time.
+pub const LEASE_REVOKES_PENDING: usize = 64;

@@ -1,1 +1,97 @@
-//! Leases: deadlines and expiry.
+//! Leases: when they end, and ending them.
+
+pub mod expiry;
+pub mod lessor;
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use lessor::TimeToLive;
+use lessor::Lessor;
+
+use crate::mvcc;
+
+/// The lessor, shared by the state machine, the services and the expiry loop, with the clock it runs by.
+#[derive(Debug)]
+pub struct Leases {
+    lessor: Mutex<Lessor>,
+    origin: Instant,
+    /// A deadline may have come nearer.
+    changed: Notify,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self { lessor: Mutex::default(), origin: Instant::now(), changed: Notify::new() }
+    }
+}
+
+impl Leases {
+    /// Takes note of a lease that was granted.
+    pub fn grant(&self, id: i64, granted_ttl_seconds: i64) {
+        self.change(|lessor, now| lessor.grant(id, seconds(granted_ttl_seconds), now));
+    }
+
+    /// Takes note of a lease that has ended.
+    pub fn revoke(&self, id: i64) {
+        self.change(|lessor, _| lessor.revoke(id));
+    }
+
+    /// Takes note of what is left of a lease, as its leader tells.
+    pub fn checkpoint(&self, id: i64, remaining_ttl_seconds: i64) {
+        self.change(|lessor, _| lessor.checkpoint(id, seconds(remaining_ttl_seconds)));
+    }
+
+    /// Replaces all leases by those that are stored.
+    pub fn reset(&self, leases: impl IntoIterator<Item = mvcc::Lease>) {
+        let leases = leases.into_iter().map(|lease| {
+            let remaining = (lease.remaining_ttl_seconds > 0).then(|| seconds(lease.remaining_ttl_seconds));
+            (lease.id, seconds(lease.granted_ttl_seconds), remaining)
+        });
+        self.change(|lessor, now| lessor.reset(leases, now));
+    }
+
+    /// This node has begun to lead; see [`Lessor::promote`].
+    pub fn promote(&self, extension: Duration) {
+        self.change(|lessor, now| lessor.promote(extension, now));
+    }
+
+    /// This node leads no longer.
+    pub fn demote(&self) {
+        self.change(|lessor, _| lessor.demote());
+    }
+
+    /// Starts the lease's time over and returns the seconds granted; `None` if there is no such lease or its time is over.
+    pub fn renew(&self, id: i64) -> Option<i64> {
+        let now = self.now();
+        self.lessor.lock().renew(id, now)
+    }
+
+    /// What is left of a lease; `None` if there is no such lease.
+    pub fn time_to_live(&self, id: i64) -> Option<TimeToLive> {
+        let now = self.now();
+        self.lessor.lock().time_to_live(id, now)
+    }
+
+    /// All leases, those that end first at the beginning.
+    pub fn ids(&self) -> Vec<i64> {
+        self.lessor.lock().ids()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Lessor, Duration)) {
+        let now = self.now();
+        change(&mut self.lessor.lock(), now);
+        self.changed.notify_one();
+    }
+
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
+/// A lease that was granted for nothing has a TTL of 0.
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}
