@@ -77,8 +77,11 @@ impl Lessor {
     /// to renew it while there was no leader.
     pub fn promote(&mut self, extension: Duration, now: Duration) {
         self.leads = true;
-        let ends: Vec<(i64, Duration)> =
-            self.leases.iter().map(|(id, lease)| (*id, now.saturating_add(lease.remaining_ttl).saturating_add(extension))).collect();
+        let ends: Vec<(i64, Duration)> = self
+            .leases
+            .iter()
+            .map(|(id, lease)| (*id, now.saturating_add(lease.remaining_ttl).saturating_add(extension)))
+            .collect();
         for (id, deadline) in ends {
             self.set_deadline(id, deadline);
         }
@@ -122,7 +125,8 @@ impl Lessor {
 
     /// All leases, those that end first at the beginning, as etcd lists them.
     pub fn ids(&self) -> Vec<i64> {
-        let mut ids: Vec<(Option<Duration>, i64)> = self.leases.iter().map(|(id, lease)| (lease.deadline, *id)).collect();
+        let mut ids: Vec<(Option<Duration>, i64)> =
+            self.leases.iter().map(|(id, lease)| (lease.deadline, *id)).collect();
         ids.sort_unstable();
         ids.into_iter().map(|(_, id)| id).collect()
     }
@@ -159,7 +163,12 @@ impl Lessor {
         self.deadlines.push(Reverse((deadline, id)));
         // Every renewal leaves a stale entry behind; clear them out before they outnumber the leases.
         if self.deadlines.len() > 2 * self.leases.len() + 64 {
-            self.deadlines = self.leases.iter().filter(|(_, lease)| lease.deadline.is_some()).map(|(id, lease)| Reverse((lease.due, *id))).collect();
+            self.deadlines = self
+                .leases
+                .iter()
+                .filter(|(_, lease)| lease.deadline.is_some())
+                .map(|(id, lease)| Reverse((lease.due, *id)))
+                .collect();
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub use lessor::TimeToLive;
 use lessor::Lessor;
+pub use lessor::TimeToLive;
 
 use crate::mvcc;
 

@@ -66,36 +66,28 @@ pub struct Plan {
     pub from: i64,
     /// The last one that the hub knows; nothing newer needs to be read.
     pub through: i64,
-    watchers: Vec<WatcherId>,
-    interests: IntervalMap<Interest>,
-}
-
-/// Who wants the keys of one range of a [`Plan`].
-#[derive(Debug, Default)]
-struct Interest {
-    /// Places in [`Plan::watchers`].
-    places: Vec<usize>,
     prev_kv: bool,
+    watchers: Vec<WatcherId>,
+    /// For each range, places in `watchers`.
+    interests: IntervalMap<Vec<usize>>,
 }
 
 impl Plan {
-    /// Whether events of this key are wanted, and then whether with what was there before.
-    pub fn wants(&self, key: &[u8]) -> Option<PrevKv> {
-        let mut wanted = None;
-        self.interests.visit(key, &mut |interest: &Interest| {
-            if interest.prev_kv {
-                wanted = Some(PrevKv::Needed);
-            } else {
-                wanted = wanted.or(Some(PrevKv::Unneeded));
-            }
-        });
+    /// Whether somebody wants events of this key.
+    pub fn wants(&self, key: &[u8]) -> bool {
+        let mut wanted = false;
+        self.interests.visit(key, &mut |_| wanted = true);
         wanted
     }
 
+    /// Whether somebody wants what was there before along with the events.
+    pub fn wants_prev_kv(&self) -> bool {
+        self.prev_kv
+    }
+
     fn add(&mut self, name: WatcherId, watcher: &Watcher) {
-        let interest = self.interests.entry(&watcher.range, Interest::default);
-        interest.places.push(self.watchers.len());
-        interest.prev_kv |= watcher.prev_kv;
+        self.interests.entry(&watcher.range, Vec::new).push(self.watchers.len());
+        self.prev_kv |= watcher.prev_kv;
         self.watchers.push(name);
     }
 
@@ -103,8 +95,8 @@ impl Plan {
     fn route(&self, events: &[Event]) -> Vec<Vec<u32>> {
         let mut routed = vec![Vec::new(); self.watchers.len()];
         for (position, event) in (0u32..).zip(events) {
-            self.interests.visit(event_key(event), &mut |interest: &Interest| {
-                for place in &interest.places {
+            self.interests.visit(event_key(event), &mut |places: &Vec<usize>| {
+                for place in places {
                     if let Some(positions) = routed.get_mut(*place) {
                         positions.push(position);
                     }
@@ -113,15 +105,6 @@ impl Plan {
         }
         routed
     }
-}
-
-/// Whether what was there before must be read along with an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrevKv {
-    /// Some watcher asked for it.
-    Needed,
-    /// Nobody asked for it.
-    Unneeded,
 }
 
 /// What was read from the history.
@@ -425,6 +408,7 @@ impl Hub {
             let plan = plan.get_or_insert_with(|| Plan {
                 from,
                 through: self.revision,
+                prev_kv: false,
                 watchers: Vec::new(),
                 interests: IntervalMap::default(),
             });

@@ -9,9 +9,11 @@ pub mod local;
 pub mod mailbox;
 
 mod history;
+pub mod stream;
 
 pub use event::{Delivery, Filter, Picked, WatchId};
 pub use history::{History, Watches};
 pub use hub::{WatchError, WatchOptions};
 pub use interval::KeyRange;
 pub use local::{LocalWatch, WatchItem};
+pub use stream::{StreamSettings, Surroundings, WatchStream};
