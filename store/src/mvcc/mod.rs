@@ -9,6 +9,7 @@ pub mod directory;
 pub mod head;
 pub mod overlay;
 mod past;
+mod pdqsort;
 pub mod range;
 pub mod revision;
 pub mod txn;

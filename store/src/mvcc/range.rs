@@ -6,8 +6,8 @@ use pintle_proto::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
 use pintle_proto::mvccpb::KeyValue;
 
 use super::directory::{Directories, Directory};
-use super::past;
 use super::writer::own;
+use super::{past, pdqsort};
 use crate::engine::schema::{Change, LiveRecord};
 use crate::engine::{Column, Cursor, Direction, Reader, Span};
 use crate::error::{Result, StoreError};
@@ -244,7 +244,7 @@ fn count_field(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Sorts by what `target` names; keys that are equal in it stay in key order.
+/// Sorts by what `target` names; keys that are equal in it come as they do from etcd.
 fn sort(kvs: &mut [KeyValue], target: SortTarget, order: SortOrder) {
     let compare = |a: &KeyValue, b: &KeyValue| match target {
         SortTarget::Key => a.key.cmp(&b.key),
@@ -255,7 +255,7 @@ fn sort(kvs: &mut [KeyValue], target: SortTarget, order: SortOrder) {
     };
     match order {
         SortOrder::None => {}
-        SortOrder::Ascend => kvs.sort_by(compare),
-        SortOrder::Descend => kvs.sort_by(|a, b| compare(b, a)),
+        SortOrder::Ascend => pdqsort::sort(kvs, |a, b| compare(a, b).is_lt()),
+        SortOrder::Descend => pdqsort::sort(kvs, |a, b| compare(b, a).is_lt()),
     }
 }

@@ -94,7 +94,8 @@ impl<'a, R: Reader> View<'a, R> {
     /// The events of the keys that `select` names, from the revision `from` on, for a watcher to catch up. Looks at whole
     /// transactions until those seen have more than `max_bytes` of keys and values; call again from [`Replay::next`].
     ///
-    /// An event carries the state before it if `with_previous` is set and compaction has left it, as in etcd.
+    /// An event that is not a creation carries the state before it if `with_previous` is set and compaction has left it,
+    /// as in etcd.
     pub fn history(
         &self,
         from: i64,
@@ -119,7 +120,8 @@ impl<'a, R: Reader> View<'a, R> {
                 bytes += state.value.len();
             }
             if select(&record.key) {
-                let readable = with_previous && revision.main > self.head.compacted;
+                let created = matches!(&record.change, Change::Put(state) if state.created == revision.main);
+                let readable = with_previous && !created && revision.main > self.head.compacted;
                 let previous =
                     if readable { past::state_before(&self.reader, &record.key, revision.main)? } else { None };
                 let key = record.key;

@@ -163,7 +163,10 @@ impl<'a, R: Reader> Writer<'a, R> {
         }
         self.head.written_bytes += change_bytes(&key, &record.value);
         self.head.superseded_bytes += previous.as_ref().map_or(0, |record| change_bytes(&key, &record.value));
-        let prev_kv = self.state_before_command(&key, previous)?;
+        let prev_kv = match previous {
+            Some(record) => self.state_before_command(&key, record)?,
+            None => None,
+        };
         self.overlay.put(Column::Live, key.clone(), record.encode());
         self.record(&key, Change::Put(record.clone()));
         let kv = Some(record.into_key_value(key));
@@ -197,7 +200,7 @@ impl<'a, R: Reader> Writer<'a, R> {
         let tombstone_bytes = change_bytes(key, &[]);
         self.head.written_bytes += tombstone_bytes;
         self.head.superseded_bytes += change_bytes(key, &previous.value) + tombstone_bytes;
-        let prev_kv = self.state_before_command(key, Some(previous))?;
+        let prev_kv = self.state_before_command(key, previous)?;
         self.overlay.delete(Column::Live, key.clone());
         self.record(key, Change::Delete);
         let kv = Some(KeyValue { key: key.clone(), mod_revision: self.main(), ..KeyValue::default() });
@@ -205,14 +208,11 @@ impl<'a, R: Reader> Writer<'a, R> {
         Ok(())
     }
 
-    /// What a key was before the present command, given what it is now: watchers see a revision as one step.
-    fn state_before_command(&self, key: &Bytes, now: Option<LiveRecord>) -> Result<Option<KeyValue>> {
+    /// What a key that exists was before the present command: watchers see a revision as one step. A key that the
+    /// command itself created was nothing.
+    fn state_before_command(&self, key: &Bytes, now: LiveRecord) -> Result<Option<KeyValue>> {
         let main = self.main();
-        let before = match now {
-            Some(record) if record.modified < main => Some(record),
-            None if self.events.is_empty() => None,
-            Some(_) | None => past::state_before(&self.overlay, key, main)?,
-        };
+        let before = if now.modified < main { Some(now) } else { past::state_before(&self.overlay, key, main)? };
         Ok(before.map(|record| record.into_key_value(key.clone())))
     }
 

@@ -1,2 +1,5 @@
 //! Integration tests of the store.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+
+mod etcd_sequence;
+mod json;
