@@ -23,6 +23,7 @@ struct Segment {
 #[derive(Debug)]
 enum Step {
     Name(&'static str),
+    Text(String),
     Index(usize),
     Key(String),
 }
@@ -48,6 +49,12 @@ impl Path {
         self.push(Step::Name(name))
     }
 
+    /// The path of an annotation, where upstream writes it like a field.
+    #[must_use]
+    pub fn annotation(&self, name: &str) -> Self {
+        self.push(Step::Text(name.to_owned()))
+    }
+
     /// The path of an item of this list.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
@@ -71,6 +78,8 @@ impl fmt::Display for Path {
         match &segment.step {
             Step::Name(name) if below_root => write!(f, ".{name}"),
             Step::Name(name) => f.write_str(name),
+            Step::Text(name) if below_root => write!(f, ".{name}"),
+            Step::Text(name) => f.write_str(name),
             Step::Index(index) => write!(f, "[{index}]"),
             Step::Key(key) => write!(f, "[{key}]"),
         }

@@ -44,6 +44,31 @@ pub fn validate_generated(
     validate_common(meta, namespaced, errors);
 }
 
+/// As [`validate`], and finalizers without a domain must be Kubernetes' own.
+pub fn validate_kube(meta: &Node<'_>, namespaced: bool, name_rule: NameRule, errors: &mut Errors) {
+    validate(meta, namespaced, name_rule, errors);
+    kube_finalizers(meta, errors);
+}
+
+/// As [`validate_update`], and finalizers without a domain must be Kubernetes' own.
+pub fn validate_kube_update(meta: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    validate_update(meta, old, errors);
+    kube_finalizers(meta, errors);
+}
+
+fn kube_finalizers(meta: &Node<'_>, errors: &mut Errors) {
+    for finalizer in meta.at("finalizers").items() {
+        kube_finalizer(&finalizer, errors);
+    }
+}
+
+/// Requires a finalizer to be one of Kubernetes' own or to have a domain.
+pub fn kube_finalizer(finalizer: &Node<'_>, errors: &mut Errors) {
+    if !finalizer.str().contains('/') && !matches!(finalizer.str(), "kubernetes" | "orphan" | "foregroundDeletion") {
+        errors.push(finalizer.invalid_text("name is neither a standard finalizer name nor is it fully qualified"));
+    }
+}
+
 fn validate_common(meta: &Node<'_>, namespaced: bool, errors: &mut Errors) {
     let namespace = meta.at("namespace");
     if !namespaced {

@@ -3,24 +3,32 @@
 //! Everything here is pure and works on decoded objects in served form. One file a family of kinds holds both; `rules` is the
 //! table that leads to them.
 
+pub mod addresses;
 mod admissionregistration;
+mod affinity;
 mod apiextensions;
 mod autoscaling;
 mod batch;
+mod certificates;
 mod cluster;
 mod config;
+mod container;
 mod edit;
 mod events;
 pub mod field;
 mod flowcontrol;
 pub mod formats;
+mod go_struct;
 mod image;
 pub mod meta;
 mod networking;
 pub mod node;
+mod paths;
 mod pod;
+mod quantity;
 mod rbac;
 mod resource;
+mod resources;
 mod rules;
 mod scheduling;
 mod service;

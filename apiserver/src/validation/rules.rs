@@ -53,6 +53,16 @@ impl Rules {
     const fn cluster(default: Default) -> Self {
         Self { default, ..Self::NONE }
     }
+
+    /// Judged by rules of its own.
+    const fn judged(self, create: Create, update: Update) -> Self {
+        Self { create, update, ..self }
+    }
+
+    /// Judged by rules of its own when its status changes.
+    const fn status(self, status: Update) -> Self {
+        Self { status, ..self }
+    }
 }
 
 fn create_namespaced_object(node: &Node<'_>, errors: &mut Errors) {
@@ -144,8 +154,9 @@ fn core(kind: &str) -> Option<Rules> {
         "Node" => Rules::cluster(cluster::default_node),
         "PersistentVolume" => Rules::cluster(volume::default_persistent_volume),
         "PersistentVolumeClaim" => Rules::namespaced(storage::default_claim),
-        "Pod" | "PodStatusResult" => Rules::namespaced(pod::default_pod),
-        "PodTemplate" => Rules::namespaced(pod::default_pod_template),
+        "Pod" | "PodStatusResult" => Rules::namespaced(pod::default_pod).judged(pod::create_pod, pod::update_pod),
+        "PodTemplate" => Rules::namespaced(pod::default_pod_template)
+            .judged(pod::create_pod_template, pod::update_pod_template),
         "ReplicationController" => Rules::namespaced(workload::default_replication_controller),
         "Secret" => Rules::namespaced(config::default_secret),
         "Service" => Rules::namespaced(service::default_service),

@@ -1,9 +1,12 @@
-//! Volumes of pods and persistent volumes: defaults.
+//! Volumes of pods, persistent volumes and claims.
 //!
-//! Upstream: `pkg/apis/core/v1/defaults.go`.
+//! Upstream: `pkg/apis/core/v1/defaults.go`, `pkg/apis/core/validation/validation.go`.
 
 use super::edit::{Fields, each, is_absent, is_empty, object, set, set_absent, set_empty, text, within};
-use super::image;
+use super::field::{BadValue, Error, Errors, go_quote};
+use super::node::Node;
+use super::quantity::Quantity;
+use super::{certificates, container, formats, image, meta, paths};
 
 /// `0644`, the mode of files from config maps, secrets and the like.
 const DEFAULT_FILE_MODE: i64 = 0o644;
@@ -99,4 +102,765 @@ pub fn default_persistent_volume(volume: &mut serde_json::Value) {
 pub fn default_claim(claim: &mut Fields) {
     within(claim, "status", |status| set_empty(status, "phase", "Pending"));
     within(claim, "spec", default_claim_spec);
+}
+
+/// Requires the text in a field.
+fn require(node: &Node<'_>, name: &'static str, errors: &mut Errors) {
+    let field = node.at(name);
+    if field.is_empty() {
+        errors.push(field.required(""));
+    }
+}
+
+fn require_all(node: &Node<'_>, names: &[&'static str], errors: &mut Errors) {
+    for name in names {
+        require(node, name, errors);
+    }
+}
+
+const TOO_MANY_TYPES: &str = "may not specify more than 1 volume type";
+
+/// Judges the volumes of a pod or pod template. Returns those that containers may mount.
+pub fn validate_volumes<'a>(volumes: &Node<'a>, pod_name: &str, errors: &mut Errors) -> Vec<(&'a str, Node<'a>)> {
+    let claims: Vec<String> = volumes
+        .items()
+        .filter(|volume| !pod_name.is_empty() && volume.has("ephemeral"))
+        .map(|volume| format!("{pod_name}-{}", volume.text("name")))
+        .collect();
+    let mut valid: Vec<(&str, Node<'_>)> = Vec::new();
+    for volume in volumes.items() {
+        let mut found = Errors::new();
+        validate_source(&volume, pod_name, &mut found);
+        let name = volume.at("name");
+        if name.is_empty() {
+            found.push(name.required(""));
+        } else {
+            name.format(formats::dns_label(name.str()), &mut found);
+        }
+        if valid.iter().any(|(other, _)| *other == name.str()) {
+            found.push(Error::duplicate(&name.path, name.str()));
+        }
+        if found.is_empty() {
+            valid.push((name.str(), volume.clone()));
+        }
+        errors.append(&mut found);
+        let claim = volume.at("persistentVolumeClaim").at("claimName");
+        if claims.iter().any(|created| created == claim.str()) {
+            errors.push(claim.invalid_text("must not reference a PVC that gets created for an ephemeral volume"));
+        }
+    }
+    valid
+}
+
+/// The sources of a pod's volume in the order in which they are judged, with the names under which upstream reports a second
+/// one and what is wrong inside, where these differ from the field's.
+const SOURCES: [(&str, &str, &str, Judge); 30] = [
+    ("emptyDir", "emptyDir", "emptyDir", empty_dir),
+    ("hostPath", "hostPath", "hostPath", host_path),
+    ("gitRepo", "gitRepo", "gitRepo", git_repo),
+    ("gcePersistentDisk", "gcePersistentDisk", "persistentDisk", gce_disk),
+    ("awsElasticBlockStore", "awsElasticBlockStore", "awsElasticBlockStore", aws_disk),
+    ("secret", "secret", "secret", secret),
+    ("nfs", "nfs", "nfs", nfs),
+    ("iscsi", "iscsi", "iscsi", iscsi),
+    ("glusterfs", "glusterfs", "glusterfs", glusterfs),
+    ("flocker", "flocker", "flocker", flocker),
+    ("persistentVolumeClaim", "persistentVolumeClaim", "persistentVolumeClaim", claim_reference),
+    ("rbd", "rbd", "rbd", rbd),
+    ("cinder", "cinder", "cinder", cinder),
+    ("cephfs", "cephFS", "cephfs", cephfs),
+    ("quobyte", "quobyte", "quobyte", quobyte),
+    ("downwardAPI", "downwarAPI", "downwardAPI", downward_api),
+    ("fc", "fc", "fc", fibre_channel),
+    ("flexVolume", "flexVolume", "flexVolume", flex_volume),
+    ("configMap", "configMap", "configMap", config_map),
+    ("azureFile", "azureFile", "azureFile", azure_file),
+    ("vsphereVolume", "vsphereVolume", "vsphereVolume", vsphere),
+    ("photonPersistentDisk", "photonPersistentDisk", "photonPersistentDisk", photon),
+    ("portworxVolume", "portworxVolume", "portworxVolume", portworx),
+    ("azureDisk", "azureDisk", "azureDisk", azure_disk),
+    ("storageos", "storageos", "storageos", storage_os),
+    ("projected", "projected", "projected", projected),
+    ("scaleIO", "scaleIO", "scaleIO", scale_io),
+    ("csi", "csi", "csi", csi),
+    ("ephemeral", "ephemeral", "ephemeral", ephemeral),
+    ("image", "image", "image", image_source),
+];
+
+type Judge = fn(&Node<'_>, &mut Errors);
+
+fn validate_source(volume: &Node<'_>, pod_name: &str, errors: &mut Errors) {
+    let mut found = false;
+    let name = volume.at("name");
+    for (field, second, inside, judge) in SOURCES {
+        let source = Node { value: volume.get(field), path: volume.path.child(inside) };
+        if !source.present() {
+            continue;
+        }
+        if found {
+            errors.push(Error::forbidden(&volume.path.child(second), TOO_MANY_TYPES));
+        } else {
+            judge(&source, errors);
+            if field == "ephemeral" && !pod_name.is_empty() && !name.is_empty() {
+                let claim = format!("{pod_name}-{}", name.str());
+                for message in formats::dns_subdomain(&claim) {
+                    errors.push(name.invalid_text(format!("PVC name {}: {message}", go_quote(&claim))));
+                }
+            }
+        }
+        if field == "iscsi" && source.has("initiatorName") {
+            portal_length(&source, &name, name.str(), errors);
+        }
+        found = true;
+    }
+    if !found {
+        errors.push(volume.required("must specify a volume type"));
+    }
+}
+
+fn portal_length(source: &Node<'_>, reported: &Node<'_>, volume_name: &str, errors: &mut Errors) {
+    if volume_name.len() + 1 + source.text("targetPortal").len() > 64 {
+        errors.push(reported.invalid_text(
+            "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.",
+        ));
+    }
+}
+
+fn empty_dir(source: &Node<'_>, errors: &mut Errors) {
+    let limit = source.at("sizeLimit");
+    if Quantity::of(limit.value).is_negative() {
+        errors.push(limit.forbidden("SizeLimit field must be a valid resource quantity"));
+    }
+}
+
+/// Judges a path on the host.
+pub fn host_path(source: &Node<'_>, errors: &mut Errors) {
+    let path = source.at("path");
+    if path.is_empty() {
+        errors.push(path.required(""));
+        return;
+    }
+    paths::no_backsteps(&path, errors);
+    let kind = source.at("type");
+    if kind.present() {
+        kind.one_of(
+            &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"],
+            errors,
+        );
+    }
+}
+
+fn git_repo(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "repository", errors);
+    paths::descending(&source.at("directory"), errors);
+}
+
+fn partition(source: &Node<'_>, errors: &mut Errors) {
+    let partition = source.at("partition");
+    if !(0..=255).contains(&partition.int()) {
+        errors.push(partition.invalid_int(formats::range_error(1, 255)));
+    }
+}
+
+/// Judges a Google disk.
+pub fn gce_disk(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "pdName", errors);
+    partition(source, errors);
+}
+
+/// Judges an Amazon disk.
+pub fn aws_disk(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "volumeID", errors);
+    partition(source, errors);
+}
+
+fn keys_to_paths(source: &Node<'_>, errors: &mut Errors) {
+    for item in source.at("items").items() {
+        key_to_path(&item, errors);
+    }
+}
+
+fn key_to_path(item: &Node<'_>, errors: &mut Errors) {
+    require_all(item, &["key", "path"], errors);
+    paths::local(&item.at("path"), errors);
+    paths::mode(&item.at("mode"), errors);
+}
+
+fn secret(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "secretName", errors);
+    paths::mode(&source.at("defaultMode"), errors);
+    keys_to_paths(source, errors);
+}
+
+fn config_map(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "name", errors);
+    paths::mode(&source.at("defaultMode"), errors);
+    keys_to_paths(source, errors);
+}
+
+/// Judges an NFS export.
+pub fn nfs(source: &Node<'_>, errors: &mut Errors) {
+    require_all(source, &["server", "path"], errors);
+    let path = source.at("path");
+    if !path.str().starts_with('/') {
+        errors.push(path.invalid_text("must be an absolute path"));
+    }
+}
+
+/// How strictly upstream words a name of an unknown format, which differs between pods and persistent volumes.
+const ISCSI_START: &str = "must be valid format starting with iqn, eui, or naa";
+const ISCSI_FORMAT: &str = "must be valid format";
+
+fn iscsi(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "targetPortal", errors);
+    iscsi_common(source, ISCSI_START, errors);
+}
+
+fn iscsi_common(source: &Node<'_>, unknown: &str, errors: &mut Errors) {
+    let name = source.at("iqn");
+    if name.is_empty() {
+        errors.push(name.required(""));
+    } else {
+        iscsi_name(&name, unknown, errors);
+    }
+    let lun = source.at("lun");
+    lun_range(&lun, errors);
+    let secret = source.at("secretRef");
+    if (source.flag("chapAuthDiscovery") || source.flag("chapAuthSession")) && !secret.present() {
+        errors.push(secret.required(""));
+    }
+    if unknown == ISCSI_FORMAT && secret.present() {
+        require(&secret, "name", errors);
+    }
+    if source.has("initiatorName") {
+        let initiator = Node { value: source.get("initiatorName"), path: source.path.child("initiatorname") };
+        iscsi_name(&initiator, unknown, errors);
+    }
+}
+
+fn lun_range(lun: &Node<'_>, errors: &mut Errors) {
+    if !(0..=255).contains(&lun.int()) {
+        errors.push(lun.invalid_int(formats::range_error(0, 255)));
+    }
+}
+
+fn iscsi_name(name: &Node<'_>, unknown: &str, errors: &mut Errors) {
+    let text = name.str();
+    let fixed = |length: usize| {
+        let rest: Option<&str> = text.char_indices().nth(4).and_then(|(at, _)| text.get(at..));
+        rest.is_some_and(|rest| rest.len() == length && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+    };
+    if text.starts_with("iqn") {
+        if !is_iqn(text) {
+            errors.push(name.invalid_text(ISCSI_FORMAT));
+        }
+    } else if text.starts_with("eui") {
+        if !fixed(16) {
+            errors.push(name.invalid_text(ISCSI_FORMAT));
+        }
+    } else if text.starts_with("naa") {
+        if !fixed(32) {
+            errors.push(name.invalid_text(ISCSI_FORMAT));
+        }
+    } else {
+        errors.push(name.invalid_text(unknown));
+    }
+}
+
+/// `iqn.2001-04.com.example:storage`
+fn is_iqn(text: &str) -> bool {
+    let Some((date, rest)) = text.strip_prefix("iqn.").and_then(|rest| rest.split_once('.')) else { return false };
+    let is_digits = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit());
+    let dated = date.split_once('-').is_some_and(|(year, month)| is_digits(year, 4) && is_digits(month, 2));
+    dated
+        && rest.split_once(':').is_some_and(|(authority, target)| {
+            !authority.is_empty()
+                && authority.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+                && !target.is_empty()
+                && !target.contains(|c: char| ",;*&$|".contains(c) || c.is_ascii_whitespace())
+        })
+}
+
+fn glusterfs(source: &Node<'_>, errors: &mut Errors) {
+    require_all(source, &["endpoints", "path"], errors);
+}
+
+/// Judges a Flocker dataset.
+pub fn flocker(source: &Node<'_>, errors: &mut Errors) {
+    let (name, uuid) = (source.at("datasetName"), source.at("datasetUUID"));
+    if name.is_empty() && uuid.is_empty() {
+        errors.push(source.required("one of datasetName and datasetUUID is required"));
+    }
+    if !name.is_empty() && !uuid.is_empty() {
+        errors.push(Error::invalid(
+            &source.path,
+            "resource",
+            "datasetName and datasetUUID can not be specified simultaneously",
+        ));
+    }
+    if name.str().contains('/') {
+        errors.push(name.invalid_text("must not contain '/'"));
+    }
+}
+
+fn claim_reference(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "claimName", errors);
+}
+
+/// Judges a Ceph block device.
+pub fn rbd(source: &Node<'_>, errors: &mut Errors) {
+    require_all(source, &["monitors", "image"], errors);
+}
+
+fn cinder(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "volumeID", errors);
+    optional_secret(source, &["name"], errors);
+}
+
+fn optional_secret(source: &Node<'_>, names: &[&'static str], errors: &mut Errors) {
+    if let Some(secret) = source.at("secretRef").some() {
+        require_all(&secret, names, errors);
+    }
+}
+
+/// Judges a Ceph file system.
+pub fn cephfs(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "monitors", errors);
+}
+
+/// Judges a Quobyte volume.
+pub fn quobyte(source: &Node<'_>, errors: &mut Errors) {
+    const PAIRS: &str = "must be a host:port pair or multiple pairs separated by commas";
+    let registry = source.at("registry");
+    if registry.is_empty() {
+        errors.push(registry.required(PAIRS));
+    } else if source.text("tenant").len() >= 65 {
+        let tenant = source.at("tenant");
+        errors.push(tenant.required("must be a UUID and may not exceed a length of 64 characters"));
+    } else {
+        for pair in registry.str().split(',') {
+            if !is_host_port(pair) {
+                errors.push(registry.invalid_text(PAIRS));
+            }
+        }
+    }
+    require(source, "volume", errors);
+}
+
+fn is_host_port(pair: &str) -> bool {
+    match pair.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:").is_some_and(|(_, port)| !port.contains([':', '[', ']'])),
+        None => pair.split_once(':').is_some_and(|(host, port)| !port.contains(':') && !host.contains(['[', ']'])),
+    }
+}
+
+const VOLUME_FIELDS: [&str; 5] =
+    ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+
+fn downward_api(source: &Node<'_>, errors: &mut Errors) {
+    paths::mode(&source.at("defaultMode"), errors);
+    for item in source.at("items").items() {
+        // Upstream reports an item under its list's owner.
+        downward_file(&Node { value: item.value, path: source.path.clone() }, errors);
+    }
+}
+
+fn downward_file(file: &Node<'_>, errors: &mut Errors) {
+    require(file, "path", errors);
+    paths::local(&file.at("path"), errors);
+    if let Some(field) = file.at("fieldRef").some() {
+        container::field_selector(&field, &VOLUME_FIELDS, errors);
+        if file.has("resourceFieldRef") {
+            let message = "fieldRef and resourceFieldRef can not be specified simultaneously";
+            errors.push(Error::invalid(&file.path, "resource", message));
+        }
+    } else if let Some(resource) = file.at("resourceFieldRef").some() {
+        container::resource_selector(&resource, true, errors);
+    } else {
+        errors.push(file.required("one of fieldRef and resourceFieldRef is required"));
+    }
+    paths::mode(&file.at("mode"), errors);
+}
+
+/// Judges a fibre channel volume.
+pub fn fibre_channel(source: &Node<'_>, errors: &mut Errors) {
+    let (names, ids) = (source.at("targetWWNs"), source.at("wwids"));
+    if names.is_empty() && ids.is_empty() {
+        errors.push(names.required("must specify either targetWWNs or wwids, but not both"));
+    }
+    if names.is_empty() {
+        return;
+    }
+    if !ids.is_empty() {
+        errors.push(names.invalid("targetWWNs and wwids can not be specified simultaneously"));
+    }
+    let lun = source.at("lun");
+    if lun.present() {
+        lun_range(&lun, errors);
+    } else {
+        errors.push(lun.required("lun is required if targetWWNs is specified"));
+    }
+}
+
+/// Judges a flex volume.
+pub fn flex_volume(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "driver", errors);
+    for (key, option) in source.at("options").entries() {
+        let namespace = key.split_once('/').map_or(key, |(namespace, _)| namespace);
+        let normalized = format!(".{}", namespace.to_lowercase());
+        if normalized.ends_with(".kubernetes.io") || normalized.ends_with(".k8s.io") {
+            errors.push(Error::invalid(&option.path, key, "kubernetes.io and k8s.io namespaces are reserved"));
+        }
+    }
+}
+
+fn azure_file(source: &Node<'_>, errors: &mut Errors) {
+    require_all(source, &["secretName", "shareName"], errors);
+}
+
+/// Judges an Azure disk.
+pub fn azure_disk(source: &Node<'_>, errors: &mut Errors) {
+    require_all(source, &["diskName", "diskURI"], errors);
+    let (caching, kind, uri) = (source.at("cachingMode"), source.at("kind"), source.at("diskURI"));
+    if caching.present() {
+        caching.one_of(&["None", "ReadOnly", "ReadWrite"], errors);
+    }
+    if kind.present() {
+        kind.one_of(&["Dedicated", "Managed", "Shared"], errors);
+        if kind.str() == "Managed" && !uri.str().starts_with("/subscriptions/") {
+            errors.push(uri.not_supported(&[
+                "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}",
+            ]));
+        }
+        if kind.str() != "Managed" && !uri.str().starts_with("https://") {
+            errors.push(uri.not_supported(&["https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"]));
+        }
+    }
+}
+
+/// Judges a vSphere volume.
+pub fn vsphere(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "volumePath", errors);
+}
+
+/// Judges a Photon disk.
+pub fn photon(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "pdID", errors);
+}
+
+/// Judges a Portworx volume.
+pub fn portworx(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "volumeID", errors);
+}
+
+fn storage_os(source: &Node<'_>, errors: &mut Errors) {
+    storage_os_names(source, errors);
+    optional_secret(source, &["name"], errors);
+}
+
+fn storage_os_names(source: &Node<'_>, errors: &mut Errors) {
+    let (name, namespace) = (source.at("volumeName"), source.at("volumeNamespace"));
+    if name.is_empty() {
+        errors.push(name.required(""));
+    } else {
+        name.format(formats::dns_label(name.str()), errors);
+    }
+    if !namespace.is_empty() {
+        namespace.format(formats::dns_label(namespace.str()), errors);
+    }
+}
+
+/// Judges a `ScaleIO` volume.
+pub fn scale_io(source: &Node<'_>, errors: &mut Errors) {
+    require_all(source, &["gateway", "system", "volumeName"], errors);
+}
+
+/// Judges the name of a CSI driver.
+pub fn csi_driver_name(name: &Node<'_>, errors: &mut Errors) {
+    if name.is_empty() {
+        errors.push(name.required(""));
+        return;
+    }
+    if name.len() > 63 {
+        errors.push(Error::too_long(&name.path, 63));
+    }
+    name.format(formats::dns_subdomain(&name.str().to_lowercase()), errors);
+}
+
+fn csi(source: &Node<'_>, errors: &mut Errors) {
+    csi_driver_name(&source.at("driver"), errors);
+    if let Some(secret) = source.at("nodePublishSecretRef").some() {
+        let name = secret.at("name");
+        if name.is_empty() {
+            errors.push(name.required(""));
+        } else {
+            let reported = Node { value: name.value, path: source.path.child("name") };
+            reported.format(formats::dns_subdomain(name.str()), errors);
+        }
+    }
+}
+
+fn ephemeral(source: &Node<'_>, errors: &mut Errors) {
+    let template = source.at("volumeClaimTemplate");
+    if !template.present() {
+        errors.push(template.required(""));
+        return;
+    }
+    let metadata = template.at("metadata");
+    meta::annotations(&metadata.at("annotations"), errors);
+    meta::labels(&metadata.at("labels"), errors);
+    for name in [
+        "name",
+        "generateName",
+        "namespace",
+        "selfLink",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "ownerReferences",
+        "finalizers",
+        "managedFields",
+    ] {
+        if let Some(field) = metadata.at(name).some() {
+            let path = metadata.path.child(if name == "uid" { "uID" } else { name });
+            errors.push(Error::forbidden(&path, "cannot be set"));
+            drop(field);
+        }
+    }
+    validate_claim_spec(&template.at("spec"), errors);
+}
+
+fn image_source(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "reference", errors);
+    let policy = source.at("pullPolicy");
+    container::pull_policy(&policy, errors);
+}
+
+/// Remembers a path of a projected volume, and reports one that was there before.
+fn claim_path<'a>(owner: &Node<'_>, path: &'a str, reported: &str, seen: &mut Vec<&'a str>, errors: &mut Errors) {
+    if seen.contains(&path) {
+        errors.push(Error::invalid(&owner.path, reported, "conflicting duplicate paths"));
+    } else {
+        seen.push(path);
+    }
+}
+
+fn projected(source: &Node<'_>, errors: &mut Errors) {
+    paths::mode(&source.at("defaultMode"), errors);
+    let mut seen: Vec<&str> = Vec::new();
+    for projection in source.at("sources").items() {
+        let mut kinds = 0;
+        for kind in ["secret", "configMap"] {
+            let Some(inner) = projection.at(kind).some() else { continue };
+            kinds += 1;
+            require(&inner, "name", errors);
+            for item in inner.at("items").items() {
+                key_to_path(&item, errors);
+                let path = item.text("path");
+                if !path.is_empty() {
+                    claim_path(source, path, inner.text("name"), &mut seen, errors);
+                }
+            }
+        }
+        if let Some(inner) = projection.at("downwardAPI").some() {
+            kinds += 1;
+            for item in inner.at("items").items() {
+                downward_file(&Node { value: item.value, path: inner.path.clone() }, errors);
+                let path = item.text("path");
+                if !path.is_empty() {
+                    claim_path(source, path, path, &mut seen, errors);
+                }
+            }
+        }
+        if let Some(inner) = projection.at("serviceAccountToken").some() {
+            kinds += 1;
+            service_account_token(source, &inner, errors);
+        }
+        if let Some(inner) = projection.at("clusterTrustBundle").some() {
+            kinds += 1;
+            trust_bundle(&inner, errors);
+            let path = inner.text("path");
+            claim_path(source, path, path, &mut seen, errors);
+        }
+        if let Some(inner) = projection.at("podCertificate").some() {
+            kinds += 1;
+            pod_certificate(source, &inner, &mut seen, errors);
+        }
+        if kinds > 1 {
+            errors.push(projection.forbidden("may not specify more than 1 volume type per source"));
+        }
+    }
+}
+
+fn service_account_token(owner: &Node<'_>, token: &Node<'_>, errors: &mut Errors) {
+    let seconds = token.at("expirationSeconds");
+    if seconds.int() < 10 * 60 {
+        errors.push(seconds.invalid_int("may not specify a duration less than 10 minutes"));
+    }
+    if seconds.int() > 1 << 32 {
+        errors.push(seconds.invalid_int("may not specify a duration larger than 2^32 seconds"));
+    }
+    let path = Node { value: token.get("path"), path: owner.path.child("path") };
+    if path.is_empty() {
+        errors.push(path.required(""));
+    } else {
+        paths::local(&path, errors);
+    }
+}
+
+fn trust_bundle(bundle: &Node<'_>, errors: &mut Errors) {
+    let (name, signer) = (bundle.at("name"), bundle.at("signerName"));
+    match (name.present(), signer.present()) {
+        (true, true) => errors.push(bundle.invalid("only one of name and signerName may be used")),
+        (true, false) => {
+            if name.is_empty() {
+                errors.push(name.required("must be a valid object name"));
+            }
+            for message in certificates::trust_bundle_name(name.str()) {
+                errors.push(name.invalid_text(format!("not a valid clustertrustbundlename: {message}")));
+            }
+            if let Some(selector) = bundle.at("labelSelector").some() {
+                errors.push(selector.invalid("labelSelector must be unset if name is specified"));
+            }
+        }
+        (false, true) => {
+            if signer.is_empty() {
+                errors.push(signer.required("must be a valid signer name"));
+            }
+            certificates::signer_name(&signer, errors);
+            meta::label_selector(&bundle.at("labelSelector"), errors);
+        }
+        (false, false) => errors.push(bundle.required("either name or signerName must be specified")),
+    }
+    require(bundle, "path", errors);
+    paths::local(&bundle.at("path"), errors);
+}
+
+const KEY_TYPES: [&str; 6] = ["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
+
+fn pod_certificate<'a>(owner: &Node<'_>, source: &Node<'a>, seen: &mut Vec<&'a str>, errors: &mut Errors) {
+    let signer = source.at("signerName");
+    certificates::signer_name(&signer, errors);
+    source.at("keyType").one_of(&KEY_TYPES, errors);
+    if let Some(seconds) = source.at("maxExpirationSeconds").some() {
+        if seconds.int() < 3600 {
+            errors.push(seconds.invalid_int("if provided, maxExpirationSeconds must be >= 3600"));
+        }
+        let domain = signer.str().split('/').next().unwrap_or_default();
+        let is_kubernetes = domain == "kubernetes.io" || domain.ends_with(".kubernetes.io");
+        let max = if is_kubernetes { 24 * 60 * 60 } else { 91 * 24 * 60 * 60 };
+        if seconds.int() > max {
+            errors.push(seconds.invalid_int(format!("if provided, maxExpirationSeconds must be <= {max}")));
+        }
+    }
+    let mut paths_given = 0;
+    for name in ["credentialBundlePath", "keyPath", "certificateChainPath"] {
+        let path = source.at(name);
+        if !path.is_empty() {
+            paths_given += 1;
+            paths::local(&path, errors);
+            claim_path(owner, path.str(), path.str(), seen, errors);
+        }
+    }
+    if paths_given == 0 {
+        errors.push(source.required("specify at least one of credentialBundlePath, keyPath, and certificateChainPath"));
+    }
+}
+
+const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+
+fn access_modes(modes: &Node<'_>, errors: &mut Errors) {
+    for mode in modes.strings() {
+        if !ACCESS_MODES.contains(&mode) {
+            errors.push(Error::not_supported(&modes.path, mode, &ACCESS_MODES));
+        }
+    }
+    let exclusive = modes.strings().any(|mode| mode == "ReadWriteOncePod");
+    if exclusive && modes.strings().any(|mode| mode != "ReadWriteOncePod" && ACCESS_MODES.contains(&mode)) {
+        errors.push(modes.forbidden("may not use ReadWriteOncePod with other access modes"));
+    }
+}
+
+/// Requires a quantity above zero.
+pub fn positive_quantity(quantity: &Node<'_>, errors: &mut Errors) {
+    let value = Quantity::of(quantity.value);
+    if value.is_negative() || value.is_zero() {
+        errors.push(quantity.invalid_text("must be greater than zero"));
+    }
+}
+
+/// Judges a claim's spec, also where it is a template.
+pub fn validate_claim_spec(spec: &Node<'_>, errors: &mut Errors) {
+    let modes = spec.at("accessModes");
+    if modes.is_empty() {
+        errors.push(modes.required("at least 1 access mode is required"));
+    }
+    meta::label_selector(&spec.at("selector"), errors);
+    access_modes(&modes, errors);
+    let storage = Node {
+        value: spec.at("resources").at("requests").get("storage"),
+        path: spec.path.child("resources").key("storage"),
+    };
+    if storage.present() {
+        positive_quantity(&storage, errors);
+    } else {
+        errors.push(storage.required(""));
+    }
+    class_name(&spec.at("storageClassName"), errors);
+    volume_mode(&spec.at("volumeMode"), errors);
+    let (source, reference) = (spec.at("dataSource"), spec.at("dataSourceRef"));
+    data_source(&source, errors);
+    data_source(&reference, errors);
+    let namespace = reference.at("namespace");
+    if !namespace.is_empty() {
+        namespace.format(formats::dns_label(namespace.str()), errors);
+    }
+    if source.present() && reference.present() {
+        let same = ["apiGroup", "kind", "name"].into_iter().all(|name| source.get(name) == reference.get(name));
+        // Upstream shows the path's own (private, hence empty) fields as the value.
+        let shown = || BadValue::Text("{}".to_owned());
+        if !namespace.is_empty() {
+            errors.push(Error::invalid(&spec.path, shown(), "may not be specified when dataSourceRef.namespace is specified"));
+        } else if !same {
+            errors.push(Error::invalid(&spec.path, shown(), "must match dataSourceRef"));
+        }
+    }
+    class_name(&spec.at("volumeAttributesClassName"), errors);
+}
+
+fn class_name(name: &Node<'_>, errors: &mut Errors) {
+    if !name.is_empty() {
+        name.format(formats::dns_subdomain(name.str()), errors);
+    }
+}
+
+fn volume_mode(mode: &Node<'_>, errors: &mut Errors) {
+    if mode.present() {
+        mode.one_of(&["Block", "Filesystem"], errors);
+    }
+}
+
+fn data_source(source: &Node<'_>, errors: &mut Errors) {
+    if !source.present() {
+        return;
+    }
+    require_all(source, &["name", "kind"], errors);
+    let group = source.at("apiGroup");
+    if group.is_empty() {
+        if source.text("kind") != "PersistentVolumeClaim" {
+            let message = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            errors.push(Error::invalid(&source.path, source.text("kind"), message));
+        }
+    } else {
+        group.format(formats::dns_subdomain(group.str()), errors);
+    }
+}
+
+/// Judges a new claim.
+pub fn create_claim(claim: &Node<'_>, errors: &mut Errors) {
+    meta::validate_kube(&claim.at("metadata"), true, formats::subdomain_name, errors);
+    validate_claim_spec(&claim.at("spec"), errors);
 }
