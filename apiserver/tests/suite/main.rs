@@ -3,5 +3,6 @@
 
 mod defaults;
 mod discovery;
+mod mutations;
 mod tables;
 mod testdata;
