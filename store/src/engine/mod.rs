@@ -9,6 +9,7 @@ mod contract;
 pub mod memory;
 pub mod rocks;
 pub mod schema;
+mod wal;
 
 use std::path::Path;
 

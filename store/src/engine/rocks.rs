@@ -4,6 +4,7 @@
 //! and refuses to open when the log is damaged anywhere but at its torn end. `state/` has no write-ahead log at all: its
 //! columns flush together, the applied index among them, and the raft log is replayed from there.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use rocksdb::{
     ReadOptions, SnapshotWithThreadMode, WriteBufferManager, WriteOptions,
 };
 
-use super::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, Write, WriteBatch};
+use super::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, Write, WriteBatch, wal};
 
 type Db = DBWithThreadMode<MultiThreaded>;
 
@@ -86,6 +87,13 @@ impl RocksEngine {
 
     /// Opens, or creates, the `raft/` database.
     pub fn open_raft(path: &Path, memory: &Memory) -> Result<Self, OpenError> {
+        wal::prepare(path).map_err(|error| {
+            let (path, cause) = (path.to_owned(), error.to_string());
+            match error.kind() {
+                io::ErrorKind::InvalidData => OpenError::Damaged { path, cause },
+                _ => OpenError::Unusable { path, cause },
+            }
+        })?;
         let mut options = database_options(memory);
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         options.set_track_and_verify_wals_in_manifest(true);

@@ -57,7 +57,6 @@ fn run<E: Engine>(engine: &E, jobs: &Receiver<Job>, written: &AtomicU64) {
 struct Group {
     batch: WriteBatch,
     bytes: usize,
-    sync: bool,
     /// The index after the last entry, once this is written.
     next: u64,
     waiting: Vec<Waiting>,
@@ -78,7 +77,6 @@ impl Group {
                     self.next = entry.log_id.index + 1;
                     self.batch.put(Column::Log, entry_key(entry.log_id.index), value);
                 }
-                self.sync = true;
                 self.waiting.push(Waiting::Append(flushed));
             }
             Job::Truncate { index, done } => {
@@ -86,8 +84,6 @@ impl Group {
                 self.next = self.next.min(index);
                 self.waiting.push(Waiting::Other(done));
             }
-            // Neither this nor a truncation needs a sync of its own: when one is lost to a crash the log still holds
-            // entries that raft asked to forget, and it asks again.
             Job::Purge { upto } => {
                 self.batch.put(Column::Vote, PURGED, LogIdRecord::from(&upto).encode_to_vec());
                 self.batch.delete_range(Column::Log, entry_key(0), entry_key(upto.index + 1));
@@ -95,15 +91,14 @@ impl Group {
             }
             Job::Vote { vote, done } => {
                 self.batch.put(Column::Vote, VOTE, VoteRecord::from(&vote).encode_to_vec());
-                self.sync = true;
                 self.waiting.push(Waiting::Other(done));
             }
         }
     }
 
     fn commit<E: Engine>(self, engine: &E, written: &AtomicU64) {
-        let durability = if self.sync { Durability::Synced } else { Durability::Buffered };
-        let result = engine.write(&self.batch, durability);
+        // Always synced, purges and all: recovery relies on every write being whole on disk before the next begins.
+        let result = engine.write(&self.batch, Durability::Synced);
         match &result {
             Ok(()) => written.store(self.next, Ordering::Release),
             Err(error) => tracing::error!(%error, "writing the raft log failed; this node stops taking writes"),

@@ -15,13 +15,14 @@ use super::peer::Network;
 use super::proposer::Proposer;
 use super::read_index::ReadIndex;
 use super::record;
-use super::state_machine::{Applied, Machine, StateMachine};
+use super::state_machine::{Applied, Observer, StateMachine};
 use super::{Member, TypeConfig};
 use crate::apply::Reply;
 use crate::apply::command::Command;
 use crate::engine::{Column, Durability, Engine, EngineError, Reader, WriteBatch};
 use crate::error::StoreError;
 use crate::limits;
+use crate::mvcc::Mvcc;
 
 /// Where this node's identity lies in [`Column::Vote`].
 const IDENTITY: &[u8] = b"identity";
@@ -106,13 +107,13 @@ impl<E: Engine> Node<E> {
     /// Starts a member on its two databases and returns once everything that was acknowledged before is applied.
     pub async fn start(
         log_engine: Arc<E>,
-        state_engine: Arc<E>,
-        machine: Box<dyn Machine>,
+        mvcc: Arc<Mvcc<E>>,
+        observer: Box<dyn Observer>,
         config: StartConfig,
     ) -> Result<Self, StartError> {
         let identity = identify(&*log_engine, &config)?;
         let (log, _thread) = LogStore::open(log_engine)?;
-        let applied = Applied::load(&*state_engine)?;
+        let applied = Applied::load(mvcc.engine())?;
         if applied.last > log.last() {
             return Err(StartError::LogLost {
                 log_ends_at: log.last().map_or(0, |last| last.index),
@@ -120,21 +121,12 @@ impl<E: Engine> Node<E> {
             });
         }
 
-        let grown = Arc::new(Notify::new());
-        let written = {
-            let (log, grown) = (log.clone(), grown.clone());
-            move || {
-                if log.bytes() > limits::RAFT_LOG_MAX_BYTES {
-                    grown.notify_one();
-                }
-            }
-        };
-        let state_machine = StateMachine::open(state_engine, machine, Box::new(written))?;
+        let state_machine = StateMachine::open(mvcc, observer)?;
         let raft_config = raft_config(&config)?;
         let raft = Raft::new(identity.member_id, raft_config, Network::default(), log.clone(), state_machine)
             .await
             .map_err(raft_error)?;
-        let keeper = tokio::spawn(keep_log_short(raft.clone(), log.clone(), grown)).abort_handle();
+        let keeper = tokio::spawn(keep_log_short(raft.clone(), log.clone())).abort_handle();
 
         let proposer = Proposer::start(raft.clone());
         let reads = ReadIndex::new(raft.clone());

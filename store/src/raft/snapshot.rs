@@ -10,41 +10,42 @@ use openraft::storage::{RaftSnapshotBuilder, Snapshot};
 
 use super::TypeConfig;
 use crate::engine::{Engine, EngineError};
+use crate::mvcc::Mvcc;
 
 /// What a snapshot covers: the last entry applied and the membership then.
 pub type SnapshotMeta = SnapshotMetaOf<TypeConfig>;
 
 /// The contents of a snapshot: a state database that has reached at least the entry the snapshot names. On the leader it
 /// is the leader's own.
-pub struct SnapshotData<E>(Arc<E>);
+pub struct SnapshotData<E>(Arc<Mvcc<E>>);
 
 impl<E: Engine> SnapshotData<E> {
-    /// A snapshot in `engine`.
-    pub fn new(engine: Arc<E>) -> Self {
-        Self(engine)
+    /// A snapshot in `mvcc`.
+    pub fn new(mvcc: Arc<Mvcc<E>>) -> Self {
+        Self(mvcc)
     }
 
     /// Writes the files that a follower is sent into `directory`, which must not exist yet.
     pub fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
-        self.0.checkpoint(directory)
+        self.0.engine().checkpoint(directory)
     }
 
     /// The database.
     pub fn engine(&self) -> &E {
-        &self.0
+        self.0.engine()
     }
 }
 
 /// Flushes the state as it was, or newer.
 pub struct SnapshotBuilder<E> {
-    engine: Arc<E>,
+    mvcc: Arc<Mvcc<E>>,
     meta: SnapshotMeta,
 }
 
 impl<E: Engine> SnapshotBuilder<E> {
-    /// Of `engine`, which has reached `meta`.
-    pub fn new(engine: Arc<E>, meta: SnapshotMeta) -> Self {
-        Self { engine, meta }
+    /// Of `mvcc`, which has reached `meta`.
+    pub fn new(mvcc: Arc<Mvcc<E>>, meta: SnapshotMeta) -> Self {
+        Self { mvcc, meta }
     }
 }
 
@@ -57,6 +58,6 @@ impl<E: Engine> RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder<E> {
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: SnapshotData::new(self.engine.clone()) })
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: SnapshotData::new(self.mvcc.clone()) })
     }
 }

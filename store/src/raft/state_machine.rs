@@ -4,34 +4,35 @@ use std::io;
 use std::sync::Arc;
 
 use futures::{Stream, TryStreamExt};
-use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapshot};
+use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
 use openraft::{EntryPayload, OptionalSend};
+use pintle_proto::mvccpb::Event;
 use prost::Message;
 
 use super::record::{self, LogIdRecord, MembershipRecord};
 use super::snapshot::{SnapshotBuilder, SnapshotData, SnapshotMeta};
 use super::{Entry, LogId, StoredMembership, TypeConfig};
-use crate::apply::Reply;
-use crate::apply::command::Command;
+use crate::apply::{Command, Outcome, Reply, apply};
 use crate::engine::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, WriteBatch};
 use crate::error::StoreError;
 use crate::limits;
+use crate::mvcc::{Mvcc, Writer};
 
 /// Where the id of the last applied entry lies in [`Column::Meta`].
 const APPLIED: &[u8] = b"raft/applied";
 /// Where the membership lies in [`Column::Members`].
 const MEMBERSHIP: &[u8] = b"raft/membership";
 
-/// What commands are applied by. Errors are not replies: they halt the node.
-pub trait Machine: Send + Sync + 'static {
-    /// Applies one command on top of what is stored and of what earlier calls added to `batch`.
-    fn apply(&mut self, command: &Command, batch: &mut WriteBatch) -> Result<Reply, StoreError>;
+/// Who hears what was applied, in order, after it can be read.
+pub trait Observer: Send + Sync + 'static {
+    /// These commands took effect, one after the other. Called before [`Observer::advanced`] of the same write.
+    fn took_effect(&self, command: &Command, reply: &Reply);
 
-    /// What was applied since the last call is stored and can be read: whoever watches may hear of it.
-    fn publish(&mut self);
+    /// The store has come to `revision` by `events`. Called with every write, with no events too.
+    fn advanced(&self, revision: i64, events: Vec<Event>);
 
-    /// The stored state was replaced as a whole; what is held in memory must be read anew.
-    fn reload(&mut self) -> Result<(), StoreError>;
+    /// The whole state was replaced by another member's.
+    fn replaced(&self);
 }
 
 /// How far the state has come.
@@ -65,76 +66,76 @@ impl Applied {
 
 /// The state machine of this node.
 pub struct StateMachine<E> {
-    engine: Arc<E>,
-    machine: Box<dyn Machine>,
+    mvcc: Arc<Mvcc<E>>,
     applied: Applied,
     /// The last snapshot that was built or installed.
     snapshot: Option<SnapshotMeta>,
-    /// Told after every write.
-    written: Box<dyn Fn() + Send + Sync>,
+    observer: Box<dyn Observer>,
 }
 
 impl<E: Engine> StateMachine<E> {
-    /// A state machine over the state in `engine`; `written` runs after every write to it.
-    pub fn open(
-        engine: Arc<E>,
-        machine: Box<dyn Machine>,
-        written: Box<dyn Fn() + Send + Sync>,
-    ) -> Result<Self, EngineError> {
-        let applied = Applied::load(&*engine)?;
-        Ok(Self { engine, machine, applied, snapshot: None, written })
+    /// A state machine over the state in `mvcc`.
+    pub fn open(mvcc: Arc<Mvcc<E>>, observer: Box<dyn Observer>) -> Result<Self, EngineError> {
+        let applied = Applied::load(mvcc.engine())?;
+        Ok(Self { mvcc, applied, snapshot: None, observer })
     }
 
     fn meta(&self) -> SnapshotMeta {
         SnapshotMeta { last_log_id: self.applied.last, last_membership: self.applied.membership.clone() }
     }
 
-    fn add(
-        &mut self,
-        round: &mut Round,
-        entry: Entry,
-        responder: Option<ApplyResponder<TypeConfig>>,
-    ) -> io::Result<()> {
-        let mut replies = Vec::new();
-        match entry.payload {
-            EntryPayload::Blank => {}
-            EntryPayload::Normal(batch) => {
-                round.bytes += batch.encoded_len();
-                replies.reserve(batch.commands().len());
-                for command in batch.commands() {
-                    replies.push(self.machine.apply(command, &mut round.batch).map_err(io::Error::other)?);
-                }
-            }
-            EntryPayload::Membership(membership) => {
-                self.applied.membership = StoredMembership::new(Some(entry.log_id), membership);
+    /// Applies entries with one write, then tells everyone: clients first, since they wait.
+    fn apply_round(&mut self, round: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
+        let mut applied = self.applied.clone();
+        for (entry, _) in &round {
+            applied.last = Some(entry.log_id);
+            if let EntryPayload::Membership(membership) = &entry.payload {
+                applied.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
             }
         }
-        self.applied.last = Some(entry.log_id);
-        if let Some(responder) = responder {
-            round.answers.push((responder, replies));
-        }
+        let work = |writer: &mut Writer<'_, E::Snapshot<'_>>| apply_entries(writer, &round);
+        let outcomes = self.mvcc.write(work, |batch| applied.store(batch)).map_err(io::Error::other)?;
+        self.applied = applied;
+        self.tell(round, outcomes);
         Ok(())
     }
 
-    /// Stores what a round gave, then tells everyone: clients first, since they wait.
-    fn finish(&mut self, mut round: Round) -> io::Result<()> {
-        self.applied.store(&mut round.batch);
-        self.engine.write(&round.batch, Durability::Buffered).map_err(io::Error::other)?;
-        for (responder, replies) in round.answers {
-            responder.send(replies);
+    fn tell(&self, round: Vec<EntryResponder<TypeConfig>>, outcomes: Vec<Vec<Outcome>>) {
+        let mut news = Vec::new();
+        let mut revision = None;
+        for ((entry, responder), outcomes) in round.into_iter().zip(outcomes) {
+            let mut replies = Vec::with_capacity(outcomes.len());
+            for (command, outcome) in commands(&entry).iter().zip(outcomes) {
+                if let Ok(reply) = &outcome.reply {
+                    self.observer.took_effect(command, reply);
+                }
+                revision = Some(outcome.revision);
+                news.extend(outcome.events);
+                replies.push(outcome.reply);
+            }
+            if let Some(responder) = responder {
+                responder.send(replies);
+            }
         }
-        self.machine.publish();
-        (self.written)();
-        Ok(())
+        if let Some(revision) = revision {
+            self.observer.advanced(revision, news);
+        }
     }
 }
 
-/// Entries that share one write.
-#[derive(Default)]
-struct Round {
-    batch: WriteBatch,
-    bytes: usize,
-    answers: Vec<(ApplyResponder<TypeConfig>, Vec<Reply>)>,
+fn commands(entry: &Entry) -> &[Command] {
+    match &entry.payload {
+        EntryPayload::Normal(batch) => batch.commands(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => &[],
+    }
+}
+
+/// Applies the commands of each entry in order, each a transaction of its own.
+fn apply_entries<R: Reader>(
+    writer: &mut Writer<'_, R>,
+    entries: &[EntryResponder<TypeConfig>],
+) -> Result<Vec<Vec<Outcome>>, StoreError> {
+    entries.iter().map(|(entry, _)| commands(entry).iter().map(|command| apply(writer, command)).collect()).collect()
 }
 
 impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
@@ -149,30 +150,35 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        let mut round = Round::default();
+        let mut round = Vec::new();
+        let mut bytes = 0;
         while let Some((entry, responder)) = entries.try_next().await? {
-            self.add(&mut round, entry, responder)?;
-            if round.bytes >= limits::APPLY_BYTES {
-                self.finish(std::mem::take(&mut round))?;
+            bytes += commands(&entry).iter().map(Command::encoded_len).sum::<usize>();
+            round.push((entry, responder));
+            if bytes >= limits::APPLY_BYTES {
+                self.apply_round(std::mem::take(&mut round))?;
+                bytes = 0;
             }
         }
-        self.finish(round)
+        self.apply_round(round)
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder<E> {
         let meta = self.meta();
         self.snapshot = Some(meta.clone());
-        SnapshotBuilder::new(self.engine.clone(), meta)
+        SnapshotBuilder::new(self.mvcc.clone(), meta)
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData<E>) -> io::Result<()> {
-        replace(&*self.engine, snapshot.engine()).map_err(io::Error::other)?;
+        let engine = self.mvcc.engine();
+        replace(engine, snapshot.engine()).map_err(io::Error::other)?;
         self.applied = Applied { last: meta.last_log_id, membership: meta.last_membership.clone() };
         let mut batch = WriteBatch::new();
         self.applied.store(&mut batch);
-        self.engine.write(&batch, Durability::Buffered).map_err(io::Error::other)?;
-        self.engine.flush().map_err(io::Error::other)?;
-        self.machine.reload().map_err(io::Error::other)?;
+        engine.write(&batch, Durability::Buffered).map_err(io::Error::other)?;
+        engine.flush().map_err(io::Error::other)?;
+        self.mvcc.reload().map_err(io::Error::other)?;
+        self.observer.replaced();
         self.snapshot = Some(meta.clone());
         Ok(())
     }
@@ -180,7 +186,7 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
     async fn get_current_snapshot(
         &mut self,
     ) -> io::Result<Option<openraft::alias::SnapshotOf<TypeConfig, SnapshotData<E>>>> {
-        let snapshot = |meta| Snapshot { meta, snapshot: SnapshotData::new(self.engine.clone()) };
+        let snapshot = |meta| Snapshot { meta, snapshot: SnapshotData::new(self.mvcc.clone()) };
         Ok(self.snapshot.clone().map(snapshot))
     }
 }
