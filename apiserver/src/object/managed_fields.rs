@@ -3,13 +3,16 @@
 //! Upstream: `apimachinery/pkg/util/managedfields` and structured-merge-diff's `merge` package.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
 use super::fields::{self, Comparison, Duplicates, Faults, FieldSet, Path, Shape};
 use super::meta;
+use crate::schema::builtin::registry;
 use crate::schema::registry::GroupVersionKind;
-use crate::schema::types::{Form, Type, ValueType};
+use crate::schema::types::{Form, Type, TypeRef, ValueType};
+use crate::validation;
 use crate::validation::field::{go_quote, is_print};
 
 /// Managers that have entries from updates; the oldest are merged into one when there are more.
@@ -40,6 +43,13 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     pub(super) fn shape(&self) -> Shape<'a> {
         Shape::Type(self.ty)
+    }
+
+    /// The kind and its type in another version, if it is served.
+    fn in_version(&self, api_version: &str) -> Option<(GroupVersionKind, TypeRef)> {
+        let kind = GroupVersionKind::from_api_version(api_version, &self.kind.kind);
+        let ty = registry().kind(&kind)?;
+        Some((kind, ty))
     }
 
     pub(super) fn manager_id(&self, operation: Operation) -> ManagerId {
@@ -150,14 +160,11 @@ pub(super) fn update_managers(
     };
     check(new, "new")?;
     check(live, "live")?;
-    managers.reconcile(shape);
-    let comparison = fields::compare(live, new, shape)
-        .map_err(|faults| {
-            format!("failed to update ManagedFields ({}): failed to compare objects: {faults}", label(new))
-        })?
-        .without(context.reset);
-    managers.yield_fields(None, &comparison);
-    let changed = comparison.modified.union(&comparison.added).difference(&never_managed());
+    managers.reconcile(context);
+    let changes = Changes::between(live, new, &managers, context)
+        .map_err(|error| format!("failed to update ManagedFields ({}): {error}", label(new)))?;
+    managers.yield_fields(None, &changes);
+    let changed = changes.own().modified.union(&changes.own().added).difference(&never_managed());
     if !changed.is_empty() {
         let entry = managers.0.entry(context.manager_id(Operation::Update)).or_default();
         entry.set = entry.set.union(&changed);
@@ -201,20 +208,61 @@ pub(super) fn label(object: &Value) -> String {
 
 /// The fields that belong to the server or to the object's identity.
 pub(super) fn never_managed() -> FieldSet {
-    FieldSet::of_names(&[
-        &["apiVersion"],
-        &["kind"],
-        &["metadata"],
-        &["metadata", "name"],
-        &["metadata", "namespace"],
-        &["metadata", "creationTimestamp"],
-        &["metadata", "selfLink"],
-        &["metadata", "uid"],
-        &["metadata", "clusterName"],
-        &["metadata", "generation"],
-        &["metadata", "managedFields"],
-        &["metadata", "resourceVersion"],
+    FieldSet::of_dotted([
+        "apiVersion",
+        "kind",
+        "metadata",
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.creationTimestamp",
+        "metadata.selfLink",
+        "metadata.uid",
+        "metadata.clusterName",
+        "metadata.generation",
+        "metadata.managedFields",
+        "metadata.resourceVersion",
     ])
+}
+
+/// What a write changes, in the version of the request and in that of every entry.
+#[derive(Debug)]
+pub(super) struct Changes {
+    by_version: BTreeMap<String, Comparison>,
+    version: String,
+}
+
+impl Changes {
+    /// Compares two objects in the versions in which the managers name their fields.
+    pub fn between(live: &Value, new: &Value, managers: &Managers, context: &Context<'_>) -> Result<Self, String> {
+        let version = context.kind.api_version();
+        let mut by_version = BTreeMap::new();
+        let own = fields::compare(live, new, context.shape())
+            .map_err(|faults| format!("failed to compare objects: {faults}"))?
+            .without(context.reset);
+        by_version.insert(version.clone(), own);
+        for entry in managers.0.values() {
+            if by_version.contains_key(&entry.api_version) {
+                continue;
+            }
+            let Some((kind, ty)) = context.in_version(&entry.api_version) else { continue };
+            let convert = |object: &Value| validation::convert(context.kind, &kind, object.clone());
+            let changes = fields::compare(&convert(live), &convert(new), Shape::Type(&ty))
+                .map_err(|faults| format!("failed to compare objects: {faults}"))?
+                .without(context.reset);
+            by_version.insert(entry.api_version.clone(), changes);
+        }
+        Ok(Self { by_version, version })
+    }
+
+    /// The changes in the version of the request.
+    pub fn own(&self) -> &Comparison {
+        static NOTHING: LazyLock<Comparison> = LazyLock::new(Comparison::default);
+        self.of(&self.version).unwrap_or(&NOTHING)
+    }
+
+    fn of(&self, api_version: &str) -> Option<&Comparison> {
+        self.by_version.get(api_version)
+    }
 }
 
 /// How a manager came to own fields.
@@ -331,31 +379,39 @@ impl Managers {
         meta::set(object, "managedFields", (!entries.is_empty()).then_some(Value::Array(entries)));
     }
 
-    /// Brings all entries up to date with the schema.
-    pub fn reconcile(&mut self, shape: Shape<'_>) {
-        for entry in self.0.values_mut() {
+    /// Brings all entries up to date with the schema; those in a version that is not served any more are dropped.
+    pub fn reconcile(&mut self, context: &Context<'_>) {
+        let version = context.kind.api_version();
+        self.0.retain(|_, entry| {
+            let other = (entry.api_version != version).then(|| context.in_version(&entry.api_version));
+            let shape = match &other {
+                None => context.shape(),
+                Some(Some((_, ty))) => Shape::Type(ty),
+                Some(None) => return false,
+            };
             entry.set = fields::reconcile(std::mem::take(&mut entry.set), shape);
-        }
+            true
+        });
     }
 
     /// What the changes take from managers other than `except`.
-    pub fn conflicts(&self, except: Option<&ManagerId>, changes: &Comparison) -> Vec<Conflict> {
-        let changed = changes.modified.union(&changes.added);
-        self.0
-            .iter()
-            .filter(|(id, _)| Some(*id) != except)
-            .flat_map(|(id, entry)| {
-                let paths = entry.set.intersection(&changed).paths();
-                paths.into_iter().map(|path| Conflict { manager: id.clone(), path })
-            })
-            .collect()
+    pub fn conflicts(&self, except: &ManagerId, changes: &Changes) -> Vec<Conflict> {
+        let mut conflicts = Vec::new();
+        for (id, entry) in self.0.iter().filter(|(id, _)| *id != except) {
+            let Some(changes) = changes.of(&entry.api_version) else { continue };
+            let taken = entry.set.intersection(&changes.modified.union(&changes.added));
+            conflicts.extend(taken.paths().into_iter().map(|path| Conflict { manager: id.clone(), path }));
+        }
+        conflicts
     }
 
     /// Takes changed and removed fields from all managers other than `except`, and drops entries that become empty.
-    pub fn yield_fields(&mut self, except: Option<&ManagerId>, changes: &Comparison) {
-        let taken = changes.modified.union(&changes.added).union(&changes.removed);
+    pub fn yield_fields(&mut self, except: Option<&ManagerId>, changes: &Changes) {
         for (_, entry) in self.0.iter_mut().filter(|(id, _)| Some(*id) != except) {
-            entry.set = entry.set.difference(&taken);
+            if let Some(changes) = changes.of(&entry.api_version) {
+                let taken = changes.modified.union(&changes.added).union(&changes.removed);
+                entry.set = entry.set.difference(&taken);
+            }
         }
         self.0.retain(|_, entry| !entry.set.is_empty());
     }

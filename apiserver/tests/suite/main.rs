@@ -5,4 +5,5 @@ mod defaults;
 mod discovery;
 mod mutations;
 mod tables;
+mod patches;
 mod testdata;

@@ -26,11 +26,11 @@ impl Node {
 }
 
 impl FieldSet {
-    /// A set of the given paths of member names, such as `["metadata", "name"]`.
-    pub fn of_names(paths: &[&[&str]]) -> Self {
+    /// A set of fields given by dotted paths, such as `metadata.name`.
+    pub fn of_dotted<'p>(paths: impl IntoIterator<Item = &'p str>) -> Self {
         let mut set = Self::default();
         for path in paths {
-            let path: Path = path.iter().map(|name| PathElement::field(*name)).collect();
+            let path: Path = path.split('.').map(PathElement::field).collect();
             set.insert(&path);
         }
         set

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::Status;
 use crate::object::fields::{self, Duplicates, FieldSet, display_path};
 use crate::object::managed_fields::{
-    Conflict, Context, Entry, ManagerId, Managers, Operation, label, never_managed, update_managers,
+    Changes, Conflict, Context, Entry, ManagerId, Managers, Operation, label, never_managed, update_managers,
 };
 use crate::object::meta;
 use crate::schema::registry::GroupVersionKind;
@@ -158,7 +158,7 @@ fn attempt(
     fields::validate(live, shape, Duplicates::Allowed)
         .map_err(|faults| unknown(format!("failed to create typed live object ({}): {faults}", label(live))))?;
 
-    managers.reconcile(shape);
+    managers.reconcile(context);
     let id = context.manager_id(Operation::Apply);
     let merged =
         fields::merge(live, applied, shape).map_err(|faults| unknown(format!("failed to merge config: {faults}")))?;
@@ -171,11 +171,9 @@ fn attempt(
         None => merged,
     };
 
-    let changes = fields::compare(live, &object, shape)
-        .map_err(|faults| unknown(format!("failed to compare objects: {faults}")))?
-        .without(context.reset);
+    let changes = Changes::between(live, &object, &managers, context).map_err(unknown)?;
     if !force {
-        let conflicts = managers.conflicts(Some(&id), &changes);
+        let conflicts = managers.conflicts(&id, &changes);
         if !conflicts.is_empty() {
             return Err(Failure::Conflicts(conflicts));
         }
