@@ -2,20 +2,22 @@
 //! on it, and answers requests in etcd's own types.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use pintle_proto::etcdserverpb as pb;
+use pintle_proto::mvccpb::Event;
 
-use crate::apply::Response;
-use crate::apply::command::Command;
+use crate::apply::{Command, Response};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::Engine;
-use crate::engine::rocks::{self, RocksEngine};
+use crate::engine::rocks::{self, Memory, RocksEngine};
 use crate::error::StoreError;
 use crate::limits;
+use crate::mvcc::{Mvcc, check, txn};
 use crate::raft::Member;
-use crate::raft::node::{Node, Standing, StartError};
+use crate::raft::node::{Node, Standing, StartConfig, StartError};
+use crate::raft::state_machine::Observer;
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub struct StoreConfig {
     pub quota_bytes: u64,
     /// Bytes of one request.
     pub max_request_bytes: usize,
+    /// Operations in one transaction.
+    pub max_txn_ops: usize,
     /// Milliseconds between heartbeats.
     pub heartbeat_millis: u64,
     /// Milliseconds without a heartbeat after which an election begins.
@@ -54,6 +58,7 @@ impl StoreConfig {
             cache_bytes: limits::EMBEDDED_CACHE_BYTES,
             quota_bytes: limits::DEFAULT_QUOTA_BYTES,
             max_request_bytes: limits::MAX_REQUEST_BYTES,
+            max_txn_ops: limits::MAX_TXN_OPS,
             heartbeat_millis: 100,
             election_millis: 1000,
         }
@@ -88,10 +93,11 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     node: Node<RocksEngine>,
-    state: Arc<RocksEngine>,
+    mvcc: Arc<Mvcc<RocksEngine>>,
     config: StoreConfig,
+    databases: [Weak<RocksEngine>; 2],
     // Dropped last, after the databases in it.
-    _directory: DataDir,
+    directory: DataDir,
 }
 
 /// How the store stands.
@@ -106,6 +112,28 @@ pub struct Status {
 }
 
 impl Store {
+    /// Opens the store in a data directory, or makes one. Returns once everything that was acknowledged before can be read.
+    pub async fn open(config: StoreConfig) -> Result<Self, OpenError> {
+        let directory = DataDir::open(&config.data_dir)?;
+        let memory = Memory::new(config.cache_bytes);
+        let log = Arc::new(RocksEngine::open_raft(&directory.raft(), &memory)?);
+        let state = Arc::new(RocksEngine::open_state(&directory.state(), &memory)?);
+        let mvcc = Arc::new(Mvcc::open(state)?);
+        let start = StartConfig {
+            member: Member {
+                name: config.name.clone(),
+                peer_urls: config.peer_urls.clone(),
+                client_urls: config.client_urls.clone(),
+            },
+            cluster_token: config.cluster_token.clone(),
+            heartbeat_millis: config.heartbeat_millis,
+            election_millis: config.election_millis,
+        };
+        let databases = [Arc::downgrade(&log), Arc::downgrade(mvcc.engine())];
+        let node = Node::start(log, mvcc.clone(), Box::new(Audience), start).await?;
+        Ok(Self(Arc::new(Inner { node, mvcc, config, databases, directory })))
+    }
+
     /// How the node stands.
     pub fn status(&self) -> Status {
         let identity = self.0.node.identity();
@@ -119,15 +147,16 @@ impl Store {
     /// When flushing fails. Nothing acknowledged is lost even then: it is in the raft log.
     pub async fn shutdown(self) -> Result<(), StoreError> {
         self.0.node.shutdown().await;
-        let state = self.0.state.clone();
-        let flushed = tokio::task::spawn_blocking(move || state.flush()).await;
-        let databases = Arc::downgrade(&self.0.state);
-        if Arc::into_inner(self.0).is_some() {
-            // The tasks that still hold the database end by themselves now that raft has stopped.
+        let mvcc = self.0.mvcc.clone();
+        let flushed = tokio::task::spawn_blocking(move || mvcc.engine().flush()).await;
+        if let Some(Inner { node, mvcc, databases, directory, .. }) = Arc::into_inner(self.0) {
+            drop((node, mvcc));
+            // The tasks and the thread that still hold a database end by themselves now that raft has stopped.
             let deadline = Instant::now() + Duration::from_secs(5);
-            while databases.strong_count() > 0 && Instant::now() < deadline {
+            while databases.iter().any(|database| database.strong_count() > 0) && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
+            drop(directory);
         }
         flushed.map_err(|_| StoreError::Stopped)?.map_err(StoreError::Engine)
     }
@@ -143,13 +172,55 @@ impl Store {
         self.0.node.members()
     }
 
+    /// Reads a range of keys, now or at a revision of the past. Unless the request is `serializable`, everything
+    /// acknowledged before the call is seen.
+    pub async fn range(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, StoreError> {
+        check::range(&request)?;
+        if !request.serializable {
+            self.0.node.read_index().await?;
+        }
+        let mut response = if request.range_end.is_empty() {
+            self.0.mvcc.view()?.range(&request)?
+        } else {
+            self.read(move |mvcc| mvcc.view()?.range(&request)).await?
+        };
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    /// Compares, then does one of two lists of operations, all at one revision. One that only reads is not written to the
+    /// log.
+    pub async fn txn(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, StoreError> {
+        check::txn(&request, self.0.config.max_txn_ops)?;
+        if !txn::is_read_only(&request) {
+            return self.write(request).await;
+        }
+        if !txn::is_serializable(&request) {
+            self.0.node.read_index().await?;
+        }
+        let mut response = self.read(move |mvcc| mvcc.view()?.txn(&request)).await?;
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    /// Runs what may take long outside of the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Mvcc<RocksEngine>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mvcc = self.0.mvcc.clone();
+        tokio::task::spawn_blocking(move || work(&mvcc)).await.map_err(|_| StoreError::Stopped)?
+    }
+
     /// Stores a key.
     pub async fn put(&self, request: pb::PutRequest) -> Result<pb::PutResponse, StoreError> {
+        check::put(&request)?;
         self.write(request).await
     }
 
     /// Deletes a range of keys.
     pub async fn delete_range(&self, request: pb::DeleteRangeRequest) -> Result<pb::DeleteRangeResponse, StoreError> {
+        check::delete_range(&request)?;
         self.write(request).await
     }
 
@@ -197,6 +268,17 @@ impl Store {
         header.member_id = identity.member_id;
         header.raft_term = self.0.node.standing().term;
     }
+}
+
+/// Who follows what is applied.
+struct Audience;
+
+impl Observer for Audience {
+    fn took_effect(&self, _command: &Command, _response: &Response) {}
+
+    fn advanced(&self, _revision: i64, _events: Vec<Event>) {}
+
+    fn replaced(&self) {}
 }
 
 /// A request that goes through the log.

@@ -4,30 +4,25 @@ use std::sync::Arc;
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
+use pintle_proto::mvccpb::Event;
 use tempfile::TempDir;
 
 use super::TypeConfig;
 use super::log_store::LogStore;
-use super::state_machine::{Machine, StateMachine};
-use crate::apply::Reply;
-use crate::apply::command::Command;
-use crate::engine::WriteBatch;
+use super::state_machine::{Observer, StateMachine};
+use crate::apply::{Command, Response};
 use crate::engine::rocks::{Memory, RocksEngine};
-use crate::error::StoreError;
+use crate::mvcc::Mvcc;
 
-/// The suite applies no commands.
-struct NoCommands;
+/// Nobody listens.
+struct Unobserved;
 
-impl Machine for NoCommands {
-    fn apply(&mut self, command: &Command, _batch: &mut WriteBatch) -> Result<Reply, StoreError> {
-        panic!("the suite sends no commands, but this came: {command:?}")
-    }
+impl Observer for Unobserved {
+    fn took_effect(&self, _command: &Command, _response: &Response) {}
 
-    fn publish(&mut self) {}
+    fn advanced(&self, _revision: i64, _events: Vec<Event>) {}
 
-    fn reload(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
+    fn replaced(&self) {}
 }
 
 struct OnDisk;
@@ -41,7 +36,7 @@ impl StoreBuilder<TypeConfig, LogStore<RocksEngine>, StateMachine<RocksEngine>, 
         let raft = RocksEngine::open_raft(&directory.path().join("raft"), &memory).unwrap();
         let state = RocksEngine::open_state(&directory.path().join("state"), &memory).unwrap();
         let (log, _thread) = LogStore::open(Arc::new(raft)).unwrap();
-        let machine = StateMachine::open(Arc::new(state), Box::new(NoCommands), Box::new(|| {})).unwrap();
+        let machine = StateMachine::open(Arc::new(Mvcc::open(Arc::new(state)).unwrap()), Box::new(Unobserved)).unwrap();
         Ok((directory, log, machine))
     }
 }

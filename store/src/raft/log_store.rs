@@ -14,7 +14,7 @@ use futures::stream::{self, Stream, TryStreamExt};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::log_sizes::Sizes;
 use super::log_tail::Tail;
@@ -31,6 +31,8 @@ pub struct LogStore<E> {
     /// Every entry below this index is in the engine.
     written: Arc<AtomicU64>,
     state: Arc<Mutex<State>>,
+    /// Told when the log exceeds its bound.
+    outgrown: Arc<Notify>,
 }
 
 impl<E> Clone for LogStore<E> {
@@ -40,6 +42,7 @@ impl<E> Clone for LogStore<E> {
             jobs: self.jobs.clone(),
             written: self.written.clone(),
             state: self.state.clone(),
+            outgrown: self.outgrown.clone(),
         }
     }
 }
@@ -76,12 +79,18 @@ impl<E: Engine> LogStore<E> {
         let written = Arc::new(AtomicU64::new(after(state.last.as_ref())));
         let (jobs, thread) =
             log_writer::spawn(engine.clone(), written.clone()).map_err(|error| EngineError(error.to_string()))?;
-        Ok((Self { engine, jobs, written, state: Arc::new(Mutex::new(state)) }, thread))
+        let log = Self { engine, jobs, written, state: Arc::new(Mutex::new(state)), outgrown: Arc::default() };
+        Ok((log, thread))
     }
 
     /// Bytes of the entries that the log holds.
     pub fn bytes(&self) -> u64 {
         self.state.lock().sizes.total()
+    }
+
+    /// Returns when the log has more than [`limits::RAFT_LOG_MAX_BYTES`], at the next append at the latest.
+    pub async fn outgrown(&self) {
+        self.outgrown.notified().await;
     }
 
     /// The id of the newest entry.
@@ -248,6 +257,9 @@ impl<E: Engine> RaftLogStorage<TypeConfig> for LogStore<E> {
             state.last = Some(entry.log_id);
             state.sizes.push(entry.log_id.index, weight(entry) as u64);
             state.tail.push(entry.clone(), weight(entry));
+        }
+        if state.sizes.total() > limits::RAFT_LOG_MAX_BYTES {
+            self.outgrown.notify_one();
         }
         state.tail.shrink(limits::RAFT_LOG_TAIL_BYTES, self.written.load(Ordering::Acquire));
         // Under the lock, so that the writer sees jobs in the order in which the state changed.

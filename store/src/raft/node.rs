@@ -7,7 +7,6 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver;
 use openraft::{ChangeMembers, Config, Raft, SnapshotPolicy};
 use prost::Message;
-use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::log_store::LogStore;
@@ -113,7 +112,7 @@ impl<E: Engine> Node<E> {
     ) -> Result<Self, StartError> {
         let identity = identify(&*log_engine, &config)?;
         let (log, _thread) = LogStore::open(log_engine)?;
-        let applied = Applied::load(mvcc.engine())?;
+        let applied = Applied::load(&**mvcc.engine())?;
         if applied.last > log.last() {
             return Err(StartError::LogLost {
                 log_ends_at: log.last().map_or(0, |last| last.index),
@@ -245,6 +244,8 @@ fn raft_config(config: &StartConfig) -> Result<Arc<Config>, StartError> {
         election_timeout_min: config.election_millis,
         election_timeout_max: config.election_millis * 2,
         enable_pre_vote: Some(true),
+        // As in the paper: a leader that restarts stands for election again, in a new term.
+        enable_leader_restore: Some(false),
         // Snapshots and purges are decided by bytes, in `keep_log_short`.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
@@ -254,14 +255,11 @@ fn raft_config(config: &StartConfig) -> Result<Arc<Config>, StartError> {
 }
 
 /// Flushes the state and purges the log below it whenever the log has grown too long.
-async fn keep_log_short<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, log: LogStore<E>, grown: Arc<Notify>) {
+async fn keep_log_short<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, log: LogStore<E>) {
     /// A snapshot that takes longer is looked at again when the log has grown further.
     const PATIENCE: Duration = Duration::from_secs(60);
     loop {
-        grown.notified().await;
-        if log.bytes() <= limits::RAFT_LOG_MAX_BYTES {
-            continue;
-        }
+        log.outgrown().await;
         let Some(upto) = log.purgeable(limits::RAFT_LOG_KEEP_BYTES) else { continue };
         if raft.trigger().snapshot().await.is_err() {
             return;

@@ -53,8 +53,8 @@ impl<E: Engine> RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder<E> {
     type SnapshotData = SnapshotData<E>;
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotData<E>>> {
-        let engine = self.engine.clone();
-        tokio::task::spawn_blocking(move || engine.flush())
+        let mvcc = self.mvcc.clone();
+        tokio::task::spawn_blocking(move || mvcc.engine().flush())
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;

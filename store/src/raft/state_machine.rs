@@ -12,7 +12,7 @@ use prost::Message;
 use super::record::{self, LogIdRecord, MembershipRecord};
 use super::snapshot::{SnapshotBuilder, SnapshotData, SnapshotMeta};
 use super::{Entry, LogId, StoredMembership, TypeConfig};
-use crate::apply::{Command, Outcome, Reply, apply};
+use crate::apply::{Command, Outcome, Response, apply};
 use crate::engine::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, WriteBatch};
 use crate::error::StoreError;
 use crate::limits;
@@ -26,7 +26,7 @@ const MEMBERSHIP: &[u8] = b"raft/membership";
 /// Who hears what was applied, in order, after it can be read.
 pub trait Observer: Send + Sync + 'static {
     /// These commands took effect, one after the other. Called before [`Observer::advanced`] of the same write.
-    fn took_effect(&self, command: &Command, reply: &Reply);
+    fn took_effect(&self, command: &Command, response: &Response);
 
     /// The store has come to `revision` by `events`. Called with every write, with no events too.
     fn advanced(&self, revision: i64, events: Vec<Event>);
@@ -76,7 +76,7 @@ pub struct StateMachine<E> {
 impl<E: Engine> StateMachine<E> {
     /// A state machine over the state in `mvcc`.
     pub fn open(mvcc: Arc<Mvcc<E>>, observer: Box<dyn Observer>) -> Result<Self, EngineError> {
-        let applied = Applied::load(mvcc.engine())?;
+        let applied = Applied::load(&**mvcc.engine())?;
         Ok(Self { mvcc, applied, snapshot: None, observer })
     }
 
@@ -106,8 +106,8 @@ impl<E: Engine> StateMachine<E> {
         for ((entry, responder), outcomes) in round.into_iter().zip(outcomes) {
             let mut replies = Vec::with_capacity(outcomes.len());
             for (command, outcome) in commands(&entry).iter().zip(outcomes) {
-                if let Ok(reply) = &outcome.reply {
-                    self.observer.took_effect(command, reply);
+                if let Ok(response) = &outcome.reply {
+                    self.observer.took_effect(command, response);
                 }
                 revision = Some(outcome.revision);
                 news.extend(outcome.events);
@@ -171,7 +171,7 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData<E>) -> io::Result<()> {
         let engine = self.mvcc.engine();
-        replace(engine, snapshot.engine()).map_err(io::Error::other)?;
+        replace(&**engine, snapshot.engine()).map_err(io::Error::other)?;
         self.applied = Applied { last: meta.last_log_id, membership: meta.last_membership.clone() };
         let mut batch = WriteBatch::new();
         self.applied.store(&mut batch);

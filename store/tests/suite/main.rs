@@ -3,3 +3,4 @@
 
 mod etcd_sequence;
 mod json;
+mod store;
