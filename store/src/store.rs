@@ -2,7 +2,7 @@
 //! on it, and answers requests in etcd's own types.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pintle_proto::etcdserverpb as pb;
@@ -14,10 +14,12 @@ use crate::engine::Engine;
 use crate::engine::rocks::{self, Memory, RocksEngine};
 use crate::error::StoreError;
 use crate::limits;
-use crate::mvcc::{Mvcc, check, txn};
+use crate::mvcc::{Mvcc, Replay, check, txn};
 use crate::raft::Member;
 use crate::raft::node::{Node, Standing, StartConfig, StartError};
 use crate::raft::state_machine::Observer;
+use crate::watch::hub::{Chunk, Plan};
+use crate::watch::{History, Watches};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -85,6 +87,9 @@ pub enum OpenError {
     /// The raft node did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A thread did not start.
+    #[error("cannot start a thread: {0}; check the limits on processes and memory")]
+    Thread(std::io::Error),
 }
 
 /// An open store. Clones are handles of the same one; the data directory is let go of when the last is dropped.
@@ -94,8 +99,9 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     node: Node<RocksEngine>,
     mvcc: Arc<Mvcc<RocksEngine>>,
+    watches: Arc<Watches>,
     config: StoreConfig,
-    databases: [Weak<RocksEngine>; 2],
+    databases: [Arc<RocksEngine>; 2],
     // Dropped last, after the databases in it.
     directory: DataDir,
 }
@@ -129,9 +135,14 @@ impl Store {
             heartbeat_millis: config.heartbeat_millis,
             election_millis: config.election_millis,
         };
-        let databases = [Arc::downgrade(&log), Arc::downgrade(mvcc.engine())];
-        let node = Node::start(log, mvcc.clone(), Box::new(Audience), start).await?;
-        Ok(Self(Arc::new(Inner { node, mvcc, config, databases, directory })))
+        let databases = [log.clone(), mvcc.engine().clone()];
+        let watches = {
+            let view = mvcc.view()?;
+            Watches::start(view.revision(), view.compacted(), Past(mvcc.clone())).map_err(OpenError::Thread)?
+        };
+        let audience = Audience { mvcc: mvcc.clone(), watches: watches.clone() };
+        let node = Node::start(log, mvcc.clone(), Box::new(audience), start).await?;
+        Ok(Self(Arc::new(Inner { node, mvcc, watches, config, databases, directory })))
     }
 
     /// How the node stands.
@@ -149,14 +160,14 @@ impl Store {
         self.0.node.shutdown().await;
         let mvcc = self.0.mvcc.clone();
         let flushed = tokio::task::spawn_blocking(move || mvcc.engine().flush()).await;
-        if let Some(Inner { node, mvcc, databases, directory, .. }) = Arc::into_inner(self.0) {
-            drop((node, mvcc));
+        if let Some(Inner { node, mvcc, watches, databases, directory, .. }) = Arc::into_inner(self.0) {
+            drop((node, mvcc, watches));
             // The tasks and the thread that still hold a database end by themselves now that raft has stopped.
             let deadline = Instant::now() + Duration::from_secs(5);
-            while databases.iter().any(|database| database.strong_count() > 0) && Instant::now() < deadline {
+            while databases.iter().any(|database| Arc::strong_count(database) > 1) && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            drop(directory);
+            drop((databases, directory));
         }
         flushed.map_err(|_| StoreError::Stopped)?.map_err(StoreError::Engine)
     }
@@ -165,6 +176,19 @@ impl Store {
     /// process should then end.
     pub async fn stopped(&self) -> Option<String> {
         self.0.node.stopped().await
+    }
+
+    /// The watches: what was applied, as it is applied and from any revision that is not compacted.
+    pub fn watches(&self) -> &Arc<Watches> {
+        &self.0.watches
+    }
+
+    /// The revision of what this node has applied. Not a consistent read.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn revision(&self) -> Result<i64, StoreError> {
+        Ok(self.0.mvcc.view()?.revision())
     }
 
     /// The members by id, each with whether it is a learner.
@@ -270,15 +294,54 @@ impl Store {
     }
 }
 
-/// Who follows what is applied.
-struct Audience;
+/// Who follows what is applied: the watches.
+struct Audience {
+    mvcc: Arc<Mvcc<RocksEngine>>,
+    watches: Arc<Watches>,
+}
 
 impl Observer for Audience {
-    fn took_effect(&self, _command: &Command, _response: &Response) {}
+    fn took_effect(&self, command: &Command, _response: &Response) {
+        match command {
+            Command::Compact(request) => self.watches.compact(request.revision),
+            Command::Put(_)
+            | Command::DeleteRange(_)
+            | Command::Txn(_)
+            | Command::LeaseGrant(_)
+            | Command::LeaseRevoke(_)
+            | Command::LeaseCheckpoint(_)
+            | Command::Alarm(_) => {}
+        }
+    }
 
-    fn advanced(&self, _revision: i64, _events: Vec<Event>) {}
+    fn advanced(&self, revision: i64, events: Vec<Event>) {
+        self.watches.publish(revision, events);
+    }
 
-    fn replaced(&self) {}
+    fn replaced(&self) -> Result<(), StoreError> {
+        let view = self.mvcc.view()?;
+        self.watches.restore(view.revision(), view.compacted());
+        Ok(())
+    }
+}
+
+/// The past, for watchers that have fallen behind.
+struct Past(Arc<Mvcc<RocksEngine>>);
+
+impl History for Past {
+    fn read(&self, plan: &Plan) -> Result<Chunk, StoreError> {
+        let view = self.0.view()?;
+        let select = |key: &[u8]| plan.wants(key);
+        match view.history(plan.from, limits::WATCH_CHUNK_BYTES, plan.wants_prev_kv(), select) {
+            Ok(Replay { mut events, next }) => {
+                // What the hub does not know yet it will be told by the state machine.
+                events.retain(|event| event.kv.as_ref().is_some_and(|kv| kv.mod_revision <= plan.through));
+                Ok(Chunk::Events { events, through: plan.through.min(next - 1) })
+            }
+            Err(StoreError::Compacted) => Ok(Chunk::Compacted { compact_revision: view.compacted() }),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// A request that goes through the log.

@@ -12,6 +12,7 @@ use super::log_store::LogStore;
 use super::state_machine::{Observer, StateMachine};
 use crate::apply::{Command, Response};
 use crate::engine::rocks::{Memory, RocksEngine};
+use crate::error::StoreError;
 use crate::mvcc::Mvcc;
 
 /// Nobody listens.
@@ -22,7 +23,9 @@ impl Observer for Unobserved {
 
     fn advanced(&self, _revision: i64, _events: Vec<Event>) {}
 
-    fn replaced(&self) {}
+    fn replaced(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 struct OnDisk;

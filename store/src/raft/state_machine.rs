@@ -32,7 +32,7 @@ pub trait Observer: Send + Sync + 'static {
     fn advanced(&self, revision: i64, events: Vec<Event>);
 
     /// The whole state was replaced by another member's.
-    fn replaced(&self);
+    fn replaced(&self) -> Result<(), StoreError>;
 }
 
 /// How far the state has come.
@@ -178,7 +178,7 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
         engine.write(&batch, Durability::Buffered).map_err(io::Error::other)?;
         engine.flush().map_err(io::Error::other)?;
         self.mvcc.reload().map_err(io::Error::other)?;
-        self.observer.replaced();
+        self.observer.replaced().map_err(io::Error::other)?;
         self.snapshot = Some(meta.clone());
         Ok(())
     }
