@@ -17,6 +17,8 @@ pub mod options;
 pub mod read_plan;
 mod requests;
 pub mod resource_version;
+#[cfg(test)]
+mod testing;
 
 use std::{
     collections::{HashMap, hash_map},

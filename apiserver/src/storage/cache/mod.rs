@@ -12,6 +12,8 @@ mod feed;
 mod list;
 mod routes;
 mod state;
+#[cfg(test)]
+mod tests;
 pub mod watcher;
 
 use std::{
