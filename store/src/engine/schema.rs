@@ -390,7 +390,7 @@ mod tests {
             let revision = Revision { main, sub };
             let stored = versions_key(&key, revision);
             let (prefix, parsed) = parse_versions_key(&stored).unwrap();
-            prop_assert_eq!(prefix, versions_prefix(&key).as_ref());
+            prop_assert_eq!(prefix, &versions_prefix(&key)[..]);
             prop_assert_eq!(parsed, revision);
         }
 
