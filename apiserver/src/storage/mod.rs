@@ -8,6 +8,7 @@ pub mod backend;
 pub mod cache;
 pub mod collection;
 pub mod continue_token;
+pub mod embedded;
 pub mod entry;
 pub mod error;
 pub mod etcd;
@@ -65,6 +66,13 @@ impl Storage {
     /// Forgets a collection: its custom resource definition is gone or has changed. Its watchers end.
     pub fn forget(&self, resource_prefix: &str) {
         if let Some(collection) = self.collections.write().remove(resource_prefix) {
+            collection.stop();
+        }
+    }
+
+    /// Ends all collections and their watches: nothing uses the backend any more.
+    pub fn stop(&self) {
+        for (_, collection) in self.collections.write().drain() {
             collection.stop();
         }
     }

@@ -52,9 +52,32 @@ impl Watches {
         now: i64,
         prev_kv: bool,
     ) -> Result<LocalWatch, WatchError> {
+        self.open_watch(true, range, start_revision, now, prev_kv)
+    }
+
+    /// As [`Watches::watch`], but without telling the revision of every batch, which wakes the reader each time: it is told when
+    /// [`LocalWatch::ask_progress`] asks. For those who have many watches of keys that change seldom.
+    pub fn watch_quietly(
+        self: &Arc<Self>,
+        range: KeyRange,
+        start_revision: i64,
+        now: i64,
+        prev_kv: bool,
+    ) -> Result<LocalWatch, WatchError> {
+        self.open_watch(false, range, start_revision, now, prev_kv)
+    }
+
+    fn open_watch(
+        self: &Arc<Self>,
+        follows_revision: bool,
+        range: KeyRange,
+        start_revision: i64,
+        now: i64,
+        prev_kv: bool,
+    ) -> Result<LocalWatch, WatchError> {
         let mailbox = Mailbox::new();
         let mut hub = self.lock();
-        let stream = hub.open(Arc::clone(&mailbox), true);
+        let stream = hub.open(Arc::clone(&mailbox), follows_revision);
         let options = WatchOptions { range, start_revision, now, id: 0, filter: Filter::default(), prev_kv };
         let accepted = hub.watch(stream, options);
         drop(hub);
@@ -65,6 +88,11 @@ impl Watches {
 }
 
 impl LocalWatch {
+    /// Has the stream yield the store's revision next, if it is news and nothing is underway that tells it anyway.
+    pub fn ask_progress(&self) {
+        self.mailbox.nudge();
+    }
+
     /// What the reader is to know of a delivery.
     fn item(&mut self, delivery: Delivery) -> Option<WatchItem> {
         match delivery {

@@ -48,8 +48,9 @@ use watcher::{Initial, QUEUE_EVENTS, WatchEvent, Watcher, too_old};
 const FILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a read waits for a revision that has not arrived.
 const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often the store is asked how far it is while a read waits.
-const FRESH_POLL: Duration = Duration::from_millis(100);
+/// When the store is asked again how far it is while a read waits: at first soon, since the answer is underway, then ever less often.
+const FRESH_POLL_MIN: Duration = Duration::from_millis(2);
+const FRESH_POLL_MAX: Duration = Duration::from_millis(100);
 /// When a client shall come again that asked for a revision too large.
 const TOO_LARGE_RETRY_SECONDS: u32 = 1;
 /// When a client shall come again that asked while the cache was being filled.
@@ -234,12 +235,13 @@ impl Cache {
             return Ok(());
         }
         let deadline = Instant::now() + FRESH_TIMEOUT;
+        let mut poll = FRESH_POLL_MIN;
         while Instant::now() < deadline {
             self.progress_wanted.notify_one();
-            let pause = deadline.min(Instant::now() + FRESH_POLL);
-            if timeout_at(pause, revisions.wait_for(reached)).await.is_ok() {
+            if timeout_at(deadline.min(Instant::now() + poll), revisions.wait_for(reached)).await.is_ok() {
                 return Ok(());
             }
+            poll = (poll * 2).min(FRESH_POLL_MAX);
         }
         let current = *self.revision.borrow();
         Err(Error::TooLargeResourceVersion { requested: wanted, current, retry_after_seconds: TOO_LARGE_RETRY_SECONDS })
