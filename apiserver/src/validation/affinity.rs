@@ -90,9 +90,8 @@ fn field_requirement(requirement: &Node<'_>, errors: &mut Errors) {
     if !matches!(operator.str(), "In" | "NotIn") {
         errors.push(operator.invalid_text("not a valid selector operator"));
     } else if values.len() != 1 {
-        errors.push(
-            values.required("must be only one value when `operator` is 'In' or 'NotIn' for node field selector"),
-        );
+        errors
+            .push(values.required("must be only one value when `operator` is 'In' or 'NotIn' for node field selector"));
     }
     if key.str() != "metadata.name" {
         errors.push(key.invalid_text("not a valid field selector key"));

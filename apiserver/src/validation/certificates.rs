@@ -13,7 +13,8 @@ pub fn signer_name(name: &Node<'_>, errors: &mut Errors) {
         return;
     }
     let Some((domain, path)) = name.str().split_once('/').filter(|(_, path)| !path.contains('/')) else {
-        errors.push(name.invalid_text("must be a fully qualified domain and path of the form 'example.com/signer-name'"));
+        errors
+            .push(name.invalid_text("must be a fully qualified domain and path of the form 'example.com/signer-name'"));
         return;
     };
     if domain.len() > formats::DNS_SUBDOMAIN_MAX_BYTES {

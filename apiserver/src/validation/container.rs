@@ -135,7 +135,9 @@ pub fn validate_init_containers(list: &Node<'_>, containers: &Node<'_>, pod: &Po
             for resize in container.at("resizePolicy").items() {
                 let policy = resize.at("restartPolicy");
                 if policy.str() == "RestartContainer" {
-                    errors.push(policy.invalid_text("must not be set to 'RestartContainer' for non-sidecar initContainers"));
+                    errors.push(
+                        policy.invalid_text("must not be set to 'RestartContainer' for non-sidecar initContainers"),
+                    );
                 }
             }
         }
@@ -357,7 +359,9 @@ fn validate_value_from(variable: &Node<'_>, source: &Node<'_>, errors: &mut Erro
     }
     let mut invalid = |message: &str| errors.push(Error::invalid(&source.path, "", message));
     if sources == 0 {
-        invalid("must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`");
+        invalid(
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
+        );
     } else if !variable.text("value").is_empty() {
         invalid("may not be specified when `value` is not empty");
     } else if sources > 1 {
@@ -411,11 +415,8 @@ pub fn field_selector(selector: &Node<'_>, supported: &[&str], errors: &mut Erro
             return;
         }
     }
-    let subscripted = field
-        .str()
-        .strip_suffix("']")
-        .and_then(|text| text.split_once("['"))
-        .filter(|(path, _)| !path.is_empty());
+    let subscripted =
+        field.str().strip_suffix("']").and_then(|text| text.split_once("['")).filter(|(path, _)| !path.is_empty());
     let failure = match subscripted {
         _ if version.str() != "v1" => Some(format!("unsupported pod version: {}", version.str())),
         Some(("metadata.annotations" | "metadata.labels", _)) => None,
@@ -566,7 +567,9 @@ fn validate_mounts(container: &Node<'_>, pod: &Pod<'_>, errors: &mut Errors) {
                     errors.push(read_only.forbidden("may only be specified when readOnly is true"));
                 }
                 if propagation.present() && propagation.str() != "None" {
-                    errors.push(read_only.forbidden("may only be specified when mountPropagation is None or not specified"));
+                    errors.push(
+                        read_only.forbidden("may only be specified when mountPropagation is None or not specified"),
+                    );
                 }
             }
             _ if read_only.present() => {
@@ -590,9 +593,11 @@ fn validate_devices(container: &Node<'_>, pod: &Pod<'_>, errors: &mut Errors) {
             errors.push(name.invalid_text("must be unique"));
         }
         if volume.is_some_and(|volume| !volume.has("persistentVolumeClaim") && !volume.has("ephemeral")) {
-            errors.push(name.invalid_text(
-                "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
-            ));
+            errors.push(
+                name.invalid_text(
+                    "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
+                ),
+            );
         }
         if volume.is_none() {
             errors.push(Error::not_found(&name.path, name.str()));
@@ -702,13 +707,70 @@ fn validate_lifecycle(lifecycle: &Node<'_>, pod: &Pod<'_>, errors: &mut Errors) 
 }
 
 const LINUX_SIGNALS: [&str; 65] = [
-    "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO",
-    "SIGIOT", "SIGKILL", "SIGPIPE", "SIGPOLL", "SIGPROF", "SIGPWR", "SIGQUIT", "SIGRTMAX", "SIGRTMAX-1", "SIGRTMAX-10",
-    "SIGRTMAX-11", "SIGRTMAX-12", "SIGRTMAX-13", "SIGRTMAX-14", "SIGRTMAX-2", "SIGRTMAX-3", "SIGRTMAX-4", "SIGRTMAX-5",
-    "SIGRTMAX-6", "SIGRTMAX-7", "SIGRTMAX-8", "SIGRTMAX-9", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMIN+10", "SIGRTMIN+11",
-    "SIGRTMIN+12", "SIGRTMIN+13", "SIGRTMIN+14", "SIGRTMIN+15", "SIGRTMIN+2", "SIGRTMIN+3", "SIGRTMIN+4", "SIGRTMIN+5",
-    "SIGRTMIN+6", "SIGRTMIN+7", "SIGRTMIN+8", "SIGRTMIN+9", "SIGSEGV", "SIGSTKFLT", "SIGSTOP", "SIGSYS", "SIGTERM",
-    "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU",
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGRTMAX",
+    "SIGRTMAX-1",
+    "SIGRTMAX-10",
+    "SIGRTMAX-11",
+    "SIGRTMAX-12",
+    "SIGRTMAX-13",
+    "SIGRTMAX-14",
+    "SIGRTMAX-2",
+    "SIGRTMAX-3",
+    "SIGRTMAX-4",
+    "SIGRTMAX-5",
+    "SIGRTMAX-6",
+    "SIGRTMAX-7",
+    "SIGRTMAX-8",
+    "SIGRTMAX-9",
+    "SIGRTMIN",
+    "SIGRTMIN+1",
+    "SIGRTMIN+10",
+    "SIGRTMIN+11",
+    "SIGRTMIN+12",
+    "SIGRTMIN+13",
+    "SIGRTMIN+14",
+    "SIGRTMIN+15",
+    "SIGRTMIN+2",
+    "SIGRTMIN+3",
+    "SIGRTMIN+4",
+    "SIGRTMIN+5",
+    "SIGRTMIN+6",
+    "SIGRTMIN+7",
+    "SIGRTMIN+8",
+    "SIGRTMIN+9",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
     "SIGXFSZ",
 ];
 

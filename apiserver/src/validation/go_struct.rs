@@ -68,7 +68,9 @@ fn absent(ty: &ValueType) -> String {
         ValueType::String => "\"\"".to_owned(),
         ValueType::Bool => "false".to_owned(),
         ValueType::Int32 | ValueType::Int64 | ValueType::Float64 => "0".to_owned(),
-        ValueType::Message(ty) if matches!(ty.form, Form::Struct) => write_type(ty, &Value::Object(serde_json::Map::new())),
+        ValueType::Message(ty) if matches!(ty.form, Form::Struct) => {
+            write_type(ty, &Value::Object(serde_json::Map::new()))
+        }
         ValueType::Message(ty) => absent_form(&ty.form).to_owned(),
         _ => "null".to_owned(),
     }
@@ -94,10 +96,28 @@ fn write_value(ty: &ValueType, value: &Value) -> String {
 
 /// A field's name in Go: in upper camel case, initialisms in capitals.
 fn go_name(name: &str) -> String {
-    for (json, go) in [("api", "API"), ("ip", "IP"), ("tcp", "TCP"), ("http", "HTTP"), ("uid", "UID"), ("tls", "TLS"),
-        ("ca", "CA"), ("url", "URL"), ("id", "ID"), ("os", "OS"), ("dns", "DNS"), ("nfs", "NFS"), ("csi", "CSI"),
-        ("fs", "FS"), ("gmsa", "GMSA"), ("cpu", "CPU"), ("tty", "TTY"), ("grpc", "GRPC"), ("fc", "FC"), ("se", "SE")]
-    {
+    for (json, go) in [
+        ("api", "API"),
+        ("ip", "IP"),
+        ("tcp", "TCP"),
+        ("http", "HTTP"),
+        ("uid", "UID"),
+        ("tls", "TLS"),
+        ("ca", "CA"),
+        ("url", "URL"),
+        ("id", "ID"),
+        ("os", "OS"),
+        ("dns", "DNS"),
+        ("nfs", "NFS"),
+        ("csi", "CSI"),
+        ("fs", "FS"),
+        ("gmsa", "GMSA"),
+        ("cpu", "CPU"),
+        ("tty", "TTY"),
+        ("grpc", "GRPC"),
+        ("fc", "FC"),
+        ("se", "SE"),
+    ] {
         if let Some(rest) = name.strip_prefix(json) {
             if rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_uppercase()) {
                 return format!("{go}{rest}");

@@ -234,7 +234,11 @@ const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 fn validate_annotations(annotations: &Node<'_>, spec: &Node<'_>, errors: &mut Errors) {
     if annotations.has(MIRROR) && spec.text("nodeName").is_empty() {
         let path = annotations.path.key(MIRROR);
-        errors.push(Error::invalid(&path, annotations.text(MIRROR), "must set spec.nodeName if mirror pod annotation is set"));
+        errors.push(Error::invalid(
+            &path,
+            annotations.text(MIRROR),
+            "must set spec.nodeName if mirror pod annotation is set",
+        ));
     }
     if annotations.has(DELETION_COST) {
         let cost = annotations.text(DELETION_COST);
@@ -243,7 +247,8 @@ fn validate_annotations(annotations: &Node<'_>, spec: &Node<'_>, errors: &mut Er
             let path = annotations.path.key(DELETION_COST);
             errors.push(Error::invalid(&path, cost, "must be a 32bit integer"));
         }
-    }    let seccomp = |profile: &str, key: &str, errors: &mut Errors| {
+    }
+    let seccomp = |profile: &str, key: &str, errors: &mut Errors| {
         let path = annotations.path.annotation(key);
         if let Some(file) = profile.strip_prefix("localhost/") {
             let file = Value::from(file);
@@ -267,7 +272,11 @@ fn validate_annotations(annotations: &Node<'_>, spec: &Node<'_>, errors: &mut Er
             errors.push(Error::invalid(&path, name, "container not found"));
         }
         if !(matches!(profile, "" | "runtime/default" | "unconfined") || profile.starts_with("localhost/")) {
-            errors.push(Error::invalid(&path, profile, format!("invalid AppArmor profile name: {}", go_quote(profile))));
+            errors.push(Error::invalid(
+                &path,
+                profile,
+                format!("invalid AppArmor profile name: {}", go_quote(profile)),
+            ));
         }
     }
 }
@@ -332,7 +341,13 @@ pub fn validate_spec(spec: &Node<'_>, metadata: Option<&Node<'_>>, errors: &mut 
     let (containers, init_containers) = (spec.at("containers"), spec.at("initContainers"));
     container::validate_containers(&containers, &pod, errors);
     container::validate_init_containers(&init_containers, &containers, &pod, errors);
-    container::validate_ephemeral_containers(&spec.at("ephemeralContainers"), &containers, &init_containers, &pod, errors);
+    container::validate_ephemeral_containers(
+        &spec.at("ephemeralContainers"),
+        &containers,
+        &init_containers,
+        &pod,
+        errors,
+    );
     validate_pod_resources(spec, &pod.claims, errors);
     if spec.flag("hostNetwork") {
         validate_host_ports(&containers, metadata.is_some(), errors);
@@ -396,7 +411,12 @@ pub fn validate_overhead(overhead: &Node<'_>, errors: &mut Errors) {
     let mut limits = Fields::new();
     limits.insert("limits".to_owned(), overhead.value.clone());
     let limits = Value::Object(limits);
-    resources::requirements(&Node { value: &limits, path: overhead.path.clone() }, resources::container_name, &[], errors);
+    resources::requirements(
+        &Node { value: &limits, path: overhead.path.clone() },
+        resources::container_name,
+        &[],
+        errors,
+    );
 }
 
 fn validate_resource_claims(claims: &Node<'_>, metadata: Option<&Node<'_>>, errors: &mut Errors) {
@@ -724,7 +744,8 @@ fn validate_windows(spec: &Node<'_>, errors: &mut Errors) {
     let context = spec.at("securityContext");
     let mut forbid = |owner: &Node<'_>, name: &'static str| {
         let field = owner.at(name);
-        let set = field.present() && field.value != &Value::Bool(false) && !(field.value.is_array() && field.is_empty());
+        let set =
+            field.present() && field.value != &Value::Bool(false) && !(field.value.is_array() && field.is_empty());
         if set || (field.present() && matches!(name, "hostUsers" | "shareProcessNamespace")) {
             errors.push(field.forbidden(MESSAGE));
         }
@@ -795,8 +816,7 @@ pub fn update_pod(pod: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
     meta::validate_kube_update(&pod.at("metadata"), &old.at("metadata"), errors);
     validate_pod(pod, errors);
     let (spec, old_spec) = (pod.at("spec"), old.at("spec"));
-    let (annotations, old_annotations) =
-        (pod.at("metadata").at("annotations"), old.at("metadata").at("annotations"));
+    let (annotations, old_annotations) = (pod.at("metadata").at("annotations"), old.at("metadata").at("annotations"));
     if annotations.get(MIRROR) != old_annotations.get(MIRROR) {
         let path = annotations.path.key(MIRROR);
         let message = "may not remove or update mirror pod annotation";

@@ -229,7 +229,8 @@ fn claim_names(claims: &Node<'_>, known: &[&str], errors: &mut Errors) {
         if !known.contains(&name) {
             let mut sorted = known.to_vec();
             sorted.sort_unstable();
-            let listed = if sorted.is_empty() { " which is empty".to_owned() } else { format!(": {}", sorted.join(", ")) };
+            let listed =
+                if sorted.is_empty() { " which is empty".to_owned() } else { format!(": {}", sorted.join(", ")) };
             let mut error = Error::not_found(&claim.path, name);
             error.detail = format!("must be one of the names in pod.spec.resourceClaims{listed}");
             errors.push(error);

@@ -155,8 +155,9 @@ fn core(kind: &str) -> Option<Rules> {
         "PersistentVolume" => Rules::cluster(volume::default_persistent_volume),
         "PersistentVolumeClaim" => Rules::namespaced(storage::default_claim),
         "Pod" | "PodStatusResult" => Rules::namespaced(pod::default_pod).judged(pod::create_pod, pod::update_pod),
-        "PodTemplate" => Rules::namespaced(pod::default_pod_template)
-            .judged(pod::create_pod_template, pod::update_pod_template),
+        "PodTemplate" => {
+            Rules::namespaced(pod::default_pod_template).judged(pod::create_pod_template, pod::update_pod_template)
+        }
         "ReplicationController" => Rules::namespaced(workload::default_replication_controller),
         "Secret" => Rules::namespaced(config::default_secret),
         "Service" => Rules::namespaced(service::default_service),

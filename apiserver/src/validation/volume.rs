@@ -533,7 +533,9 @@ pub fn azure_disk(source: &Node<'_>, errors: &mut Errors) {
             ]));
         }
         if kind.str() != "Managed" && !uri.str().starts_with("https://") {
-            errors.push(uri.not_supported(&["https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"]));
+            errors.push(
+                uri.not_supported(&["https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"]),
+            );
         }
     }
 }
@@ -823,7 +825,11 @@ pub fn validate_claim_spec(spec: &Node<'_>, errors: &mut Errors) {
         // Upstream shows the path's own (private, hence empty) fields as the value.
         let shown = || BadValue::Text("{}".to_owned());
         if !namespace.is_empty() {
-            errors.push(Error::invalid(&spec.path, shown(), "may not be specified when dataSourceRef.namespace is specified"));
+            errors.push(Error::invalid(
+                &spec.path,
+                shown(),
+                "may not be specified when dataSourceRef.namespace is specified",
+            ));
         } else if !same {
             errors.push(Error::invalid(&spec.path, shown(), "must match dataSourceRef"));
         }

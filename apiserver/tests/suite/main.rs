@@ -4,6 +4,6 @@
 mod defaults;
 mod discovery;
 mod mutations;
-mod tables;
 mod patches;
+mod tables;
 mod testdata;

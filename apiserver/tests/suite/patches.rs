@@ -18,10 +18,11 @@ use serde_json::{Value, json};
 use crate::testdata::gunzip;
 
 /// Steps that came out exactly as recorded when this was last raised; never to be lowered.
-const FLOOR: usize = 1_572;
+const FLOOR: usize = 1_752;
 
-/// The time of every recorded step.
+/// The recording shows every time as this text, and every allocated port as another.
 const NOW: &str = "<time>";
+const PORT: &str = "<port>";
 
 struct Life<'a> {
     resource: &'a ResourceSpec,
@@ -34,7 +35,8 @@ type Outcome = Result<Value, (u16, String)>;
 
 #[test]
 fn recorded_lives_replay() {
-    let recorded: Value = gunzip("patches.json.gz");
+    let mut recorded: Value = gunzip("patches.json.gz");
+    normalize(&mut recorded["lives"]);
     let mut score: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let verbose = std::env::var("REPLAY_VERBOSE").ok();
     for life in recorded["lives"].as_array().unwrap() {
@@ -68,6 +70,17 @@ fn recorded_lives_replay() {
     let passed: usize = score.values().map(|(passed, _)| passed).sum();
     assert!(passed >= FLOOR, "{passed} steps replay, there were {FLOOR} before");
     assert!(passed < FLOOR + 10, "{passed} steps replay: raise the floor");
+}
+
+/// Makes what the recorder masked usable: times in requests are masked as those in answers are, and ports become numbers.
+fn normalize(value: &mut Value) {
+    match value {
+        Value::String(text) if text == PORT => *value = json!(30_000),
+        Value::String(text) if text.parse::<Timestamp>().is_ok() => NOW.clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(normalize),
+        Value::Object(members) => members.values_mut().for_each(normalize),
+        _ => {}
+    }
 }
 
 fn resource_at(path: &str) -> &'static ResourceSpec {

@@ -307,7 +307,10 @@ fn encoded_bytes(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
+
+    use crate::object::patch::tests::any_object;
 
     use super::*;
 
@@ -423,5 +426,34 @@ mod tests {
         }
         patch.truncate(JSON_PATCH_OPERATIONS_MAX);
         assert!(refused(&json!({"a": {}}), &Value::Array(patch)));
+    }
+
+    fn any_operation() -> impl Strategy<Value = Value> {
+        let pointer = || "(/([a-c]|[0-2]|-)){1,3}";
+        let name = prop::sample::select(vec!["add", "remove", "replace", "move", "copy", "test"]);
+        (name, pointer(), pointer(), any_object()).prop_map(|(name, path, from, value)| {
+            let value = value.get("a").cloned().unwrap_or(json!(1));
+            json!({"op": name, "path": path, "from": from, "value": value})
+        })
+    }
+
+    proptest! {
+        /// Another implementation of the RFC agrees wherever it accepts a patch, but for the ways that are evanphx's own.
+        #[test]
+        fn agrees_with_the_json_patch_crate(doc in any_object(), patch in prop::collection::vec(any_operation(), 1..5)) {
+            let patch = Value::Array(patch);
+            let mut theirs = doc.clone();
+            let parsed: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
+            if json_patch::patch(&mut theirs, &parsed).is_ok() {
+                prop_assert_eq!(apply(&doc, &patch).unwrap(), theirs);
+            }
+        }
+
+        /// The difference of two documents, as a patch, leads from one to the other.
+        #[test]
+        fn differences_apply(from in any_object(), to in any_object()) {
+            let patch = serde_json::to_value(json_patch::diff(&from, &to)).unwrap();
+            prop_assert_eq!(apply(&from, &patch).unwrap(), to);
+        }
     }
 }

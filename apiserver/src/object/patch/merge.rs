@@ -71,7 +71,10 @@ pub(super) fn json_kind(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
+
+    use crate::object::patch::tests::any_object;
 
     use super::*;
 
@@ -107,5 +110,37 @@ mod tests {
             "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
         );
         assert_eq!(apply(&json!({}), &json!(null)).unwrap_err().message(), "Invalid JSON Patch");
+    }
+
+    fn merged(doc: &Value, patch: &Value) -> Value {
+        apply(doc, patch).unwrap()
+    }
+
+    proptest! {
+        /// A patch asks for a state: asking twice changes nothing, and nothing is asked by an empty one.
+        #[test]
+        fn merging_is_idempotent(doc in any_object(), patch in any_object()) {
+            let once = merged(&doc, &patch);
+            prop_assert_eq!(merged(&once, &patch), once);
+            prop_assert_eq!(merged(&doc, &json!({})), doc);
+        }
+
+        #[test]
+        fn what_the_patch_says_holds(doc in any_object(), patch in any_object()) {
+            let result = merged(&doc, &patch);
+            for (name, value) in patch.as_object().unwrap() {
+                match value {
+                    Value::Null => prop_assert!(result.get(name).is_none()),
+                    Value::Object(_) => prop_assert!(result[name].is_object()),
+                    Value::Array(_) => prop_assert!(result[name].is_array()),
+                    scalar => prop_assert_eq!(&result[name], scalar),
+                }
+            }
+            for (name, value) in doc.as_object().unwrap() {
+                if patch.get(name).is_none() {
+                    prop_assert_eq!(&result[name], value);
+                }
+            }
+        }
     }
 }

@@ -54,3 +54,31 @@ impl From<PatchError> for Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    /// Objects three levels deep, with names that clash.
+    pub fn any_object() -> impl Strategy<Value = Value> {
+        prop::collection::btree_map("[a-c]", any_value(), 0..4)
+            .prop_map(|members| Value::Object(members.into_iter().collect()))
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0_i64..3).prop_map(Value::from),
+            "[xy]".prop_map(Value::from),
+        ];
+        scalar.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+                prop::collection::btree_map("[a-c]", inner, 0..3)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+}

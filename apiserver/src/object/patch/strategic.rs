@@ -514,3 +514,127 @@ fn unknown_directive(directive: &Value, patch: &Object) -> PatchError {
         go_text::value(&Value::Object(patch.clone()))
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::GroupVersionKind;
+    use crate::schema::builtin::registry;
+
+    fn pod_patch(doc: &Value, patch: &Value) -> Result<Value, PatchError> {
+        apply(doc, patch, &registry().kind(&GroupVersionKind::new("", "v1", "Pod")).unwrap())
+    }
+
+    /// Patches the `spec` of a pod.
+    fn spec(doc: &Value, patch: &Value) -> Result<Value, PatchError> {
+        pod_patch(&json!({"spec": doc}), &json!({"spec": patch})).map(|mut pod| pod["spec"].take())
+    }
+
+    #[test]
+    fn lists_merge_by_key() {
+        let doc =
+            json!({"containers": [{"name": "a", "image": "a:1", "env": [{"name": "X", "value": "1"}]}, {"name": "b"}]});
+        let patch = json!({"containers": [
+            {"name": "c"},
+            {"name": "a", "image": "a:2", "env": [{"name": "Y", "value": "2"}, {"name": "X", "$patch": "delete"}]},
+        ]});
+        let want = json!({"containers": [
+            {"name": "c"}, {"name": "a", "image": "a:2", "env": [{"name": "Y", "value": "2"}]}, {"name": "b"},
+        ]});
+        assert_eq!(spec(&doc, &patch), Ok(want));
+    }
+
+    #[test]
+    fn lists_without_strategy_are_replaced() {
+        let doc = json!({"tolerations": [{"key": "a"}], "containers": [{"name": "a", "command": ["x", "y"]}]});
+        let patch = json!({"tolerations": [{"key": "b"}], "containers": [{"name": "a", "command": ["z"]}]});
+        assert_eq!(spec(&doc, &patch), Ok(patch));
+    }
+
+    #[test]
+    fn directives_replace_and_delete() {
+        let doc = json!({"containers": [{"name": "a"}], "nodeSelector": {"a": "1"}, "affinity": {"podAffinity": {}}});
+        let patch = json!({
+            "containers": [{"$patch": "replace"}, {"name": "z"}],
+            "nodeSelector": {"$patch": "replace", "b": "2"},
+            "affinity": {"$patch": "delete"},
+        });
+        let want = json!({"containers": [{"name": "z"}], "nodeSelector": {"b": "2"}, "affinity": {}});
+        assert_eq!(spec(&doc, &patch), Ok(want));
+    }
+
+    #[test]
+    fn retained_keys_are_all_that_stays() {
+        let doc = json!({"volumes": [{"name": "v", "emptyDir": {}}]});
+        let patch = json!({"volumes": [{"name": "v", "hostPath": {"path": "/"}, "$retainKeys": ["name", "hostPath"]}]});
+        assert_eq!(spec(&doc, &patch), Ok(json!({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]})));
+        let patch = json!({"volumes": [{"name": "v", "hostPath": {}, "$retainKeys": ["name"]}]});
+        assert_eq!(spec(&doc, &patch), Err(PatchError::BadRequest("invalid patch format of retainKeys".to_owned())));
+    }
+
+    #[test]
+    fn scalars_merge_and_leave_lists() {
+        let doc = json!({"metadata": {"finalizers": ["a", "b", "c"]}});
+        let patch = json!({"metadata": {
+            "$setElementOrder/finalizers": ["d", "a"],
+            "$deleteFromPrimitiveList/finalizers": ["b"],
+            "finalizers": ["d"],
+        }});
+        assert_eq!(pod_patch(&doc, &patch), Ok(json!({"metadata": {"finalizers": ["d", "a", "c"]}})));
+    }
+
+    #[test]
+    fn order_is_the_directives_then_the_servers() {
+        let names = |names: &[&str]| Value::Array(names.iter().map(|name| json!({"name": name})).collect());
+        let doc = json!({"containers": names(&["1", "2", "3", "server"])});
+        let patch = json!({"$setElementOrder/containers": names(&["3", "1", "2"]), "containers": names(&["3"])});
+        assert_eq!(spec(&doc, &patch), Ok(json!({"containers": names(&["3", "1", "2", "server"])})));
+        let patch = json!({"$setElementOrder/containers": names(&["3"]), "containers": names(&["3", "1"])});
+        let Err(PatchError::Unknown(message)) = spec(&doc, &patch) else { panic!("patched") };
+        assert_eq!(
+            message,
+            "The order in patch list:\n[map[name:3] map[name:1]]\n doesn't match $setElementOrder list:\n[map[name:3]]\n"
+        );
+    }
+
+    #[test]
+    fn nulls_delete_and_never_enter() {
+        let doc = json!({"nodeName": "n", "containers": null});
+        let patch =
+            json!({"nodeName": null, "hostname": null, "dnsConfig": {"searches": null}, "containers": [{"name": "a"}]});
+        assert_eq!(spec(&doc, &patch), Ok(json!({"dnsConfig": {}, "containers": [{"name": "a"}]})));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_as_upstream() {
+        let doc = json!({"containers": [{"name": "a"}], "nodeSelector": {"a": {}}, "volumes": []});
+        for (patch, want) in [
+            (json!({"containers": [{"image": "x"}]}), "map: map[image:x] does not contain declared merge key: name"),
+            (
+                json!({"containers": [{"name": "a", "$patch": "bogus"}]}),
+                "unknown patch type: bogus in map: map[$patch:bogus name:a]",
+            ),
+            (json!({"$patch": 5}), "unknown patch type: %!s(int64=5) in map: map[$patch:5]"),
+            (json!({"containers": ["a"]}), "list element types are not identical: [map[name:a] a]"),
+            (json!({"$setElementOrder/containers": "a"}), "expected a []interface {}, but received a string"),
+            (
+                json!({"nodeSelector": {"a": {}}}),
+                "merging an object in json but data type is not struct, instead is: map",
+            ),
+            (
+                json!({"$setElementOrder/bogus": []}),
+                "unable to find api field in struct PodSpec for the json field \"bogus\"",
+            ),
+        ] {
+            assert_eq!(spec(&doc, &patch), Err(PatchError::Unknown(want.to_owned())), "{patch}");
+        }
+        for (patch, want) in [
+            (json!({"$setElementOrder": []}), "invalid patch format of setElementOrder list"),
+            (json!({"$deleteFromPrimitiveListX": []}), "invalid patch format of primitive list"),
+        ] {
+            assert_eq!(spec(&doc, &patch), Err(PatchError::BadRequest(want.to_owned())), "{patch}");
+        }
+    }
+}
