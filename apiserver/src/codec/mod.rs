@@ -1,4 +1,8 @@
 //! Bytes to objects and back: JSON, YAML, protobuf, tables, and content negotiation.
 
+pub mod base64;
+pub mod json;
 pub mod negotiate;
+pub mod protobuf;
 pub mod table;
+pub mod time;

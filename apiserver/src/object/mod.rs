@@ -5,4 +5,5 @@ pub mod go_text;
 pub mod managed_fields;
 pub mod meta;
 pub mod patch;
+pub mod quantity;
 pub mod selector;

@@ -197,12 +197,12 @@ pub enum Form {
     FieldsV1,
     /// Any JSON value (`apiextensions` `JSON`).
     Json,
-    /// A schema or a list of schemas.
-    SchemaOrArray,
-    /// A schema or a boolean.
-    SchemaOrBool,
-    /// A schema or a list of strings.
-    SchemaOrStringArray,
+    /// A schema (of this type) or a list of schemas.
+    SchemaOrArray(TypeRef),
+    /// A schema (of this type) or a boolean.
+    SchemaOrBool(TypeRef),
+    /// A schema (of this type) or a list of strings.
+    SchemaOrStringArray(TypeRef),
 }
 
 /// What a field, an element of a list, or a value of a map holds.

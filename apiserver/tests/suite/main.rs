@@ -1,6 +1,7 @@
 //! Integration tests of the apiserver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+mod codec;
 mod defaults;
 mod discovery;
 mod mutations;

@@ -179,9 +179,11 @@ fn of_type(ty: &Type) -> Atom<'_> {
             Atom { map: Some(MapAtom { declared: None, others: Shape::Deduced, atomic }), ..Atom::default() }
         }
         // Published without a type, so that anything goes.
-        Form::IntOrString | Form::Json | Form::SchemaOrArray | Form::SchemaOrBool | Form::SchemaOrStringArray => {
-            Shape::Deduced.atom()
-        }
+        Form::IntOrString
+        | Form::Json
+        | Form::SchemaOrArray(_)
+        | Form::SchemaOrBool(_)
+        | Form::SchemaOrStringArray(_) => Shape::Deduced.atom(),
     }
 }
 

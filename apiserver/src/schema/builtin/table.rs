@@ -9,6 +9,9 @@ use serde_json::Value;
 use crate::schema::registry::{GroupVersionKind, Registry};
 use crate::schema::types::{Field, Form, ListType, MapType, Member, PatchStrategy, Type, TypeRef, ValueType};
 
+/// The schema of a custom resource: the types that are "a schema or something else" know it by this name.
+const JSON_SCHEMA_PROPS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Row {
@@ -133,9 +136,9 @@ impl Places {
             Some(FormName::RawExtension) => Form::RawExtension,
             Some(FormName::FieldsV1) => Form::FieldsV1,
             Some(FormName::Json) => Form::Json,
-            Some(FormName::SchemaOrArray) => Form::SchemaOrArray,
-            Some(FormName::SchemaOrBool) => Form::SchemaOrBool,
-            Some(FormName::SchemaOrStringArray) => Form::SchemaOrStringArray,
+            Some(FormName::SchemaOrArray) => Form::SchemaOrArray(self.reference(JSON_SCHEMA_PROPS)),
+            Some(FormName::SchemaOrBool) => Form::SchemaOrBool(self.reference(JSON_SCHEMA_PROPS)),
+            Some(FormName::SchemaOrStringArray) => Form::SchemaOrStringArray(self.reference(JSON_SCHEMA_PROPS)),
         }
     }
 

@@ -1,0 +1,95 @@
+//! Strings as Go reads and quotes them.
+
+/// The content of a JSON string between its quotes, which the scanner has checked. What is not UTF-8, and half of a
+/// surrogate pair, becomes U+FFFD.
+pub fn unescape(raw: &[u8]) -> String {
+    if !raw.contains(&b'\\') {
+        return String::from_utf8_lossy(raw).into_owned();
+    }
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        let (plain, escaped) = rest.split_at(at);
+        out.push_str(&String::from_utf8_lossy(plain));
+        let taken = match escaped.get(1) {
+            Some(b'b') => push(&mut out, '\u{8}'),
+            Some(b'f') => push(&mut out, '\u{c}'),
+            Some(b'n') => push(&mut out, '\n'),
+            Some(b'r') => push(&mut out, '\r'),
+            Some(b't') => push(&mut out, '\t'),
+            Some(b'u') => unicode(escaped, &mut out),
+            Some(byte) => push(&mut out, char::from(*byte)),
+            None => 1,
+        };
+        rest = escaped.get(taken..).unwrap_or_default();
+    }
+    out.push_str(&String::from_utf8_lossy(rest));
+    out
+}
+
+fn push(out: &mut String, c: char) -> usize {
+    out.push(c);
+    2
+}
+
+/// Appends a `\uXXXX`, or two that are a surrogate pair, and answers how many bytes they take.
+fn unicode(escaped: &[u8], out: &mut String) -> usize {
+    let first = code_unit(escaped);
+    if let 0xd800..0xdc00 = first {
+        let second = escaped.get(6..).map_or(0, code_unit);
+        if let 0xdc00..0xe000 = second {
+            out.push(char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).unwrap_or('\u{fffd}'));
+            return 12;
+        }
+    }
+    out.push(char::from_u32(first).unwrap_or('\u{fffd}'));
+    6
+}
+
+/// The code of a `\uXXXX` at the beginning, 0 where there is none.
+fn code_unit(escaped: &[u8]) -> u32 {
+    let digits =
+        escaped.strip_prefix(b"\\u").and_then(|rest| rest.get(..4)).and_then(|hex| std::str::from_utf8(hex).ok());
+    digits.and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0)
+}
+
+/// A text in quotes, as Go's verb `%q` prints it.
+pub fn go_quote(text: &str) -> String {
+    format!("\"{}\"", go_quote_inner(text))
+}
+
+/// The text between the quotes of `%q`.
+pub fn go_quote_inner(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{b}' => out.push_str("\\v"),
+            '\0'..' ' | '\u{7f}' => out.extend(["\\x", &format!("{:02x}", u32::from(c))]),
+            '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+                out.extend(["\\u", &format!("{:04x}", u32::from(c))]);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescape(br"a\n\u00e9\ud83d\ude00\ud800x\/"), "a\né😀\u{fffd}x/");
+        assert_eq!(unescape(b"\xff"), "\u{fffd}");
+        assert_eq!(go_quote("a\"\\\n\0é"), r#""a\"\\\n\x00é""#);
+    }
+}

@@ -1,0 +1,142 @@
+//! Served form: exactly the fields that the JSON encoder prints. Go decides that from a field's mark (`omitempty`) and
+//! its kind: an empty struct is printed, an empty list is not.
+
+use serde_json::{Map, Value};
+
+use super::types::{Field, Form, Type, ValueType};
+
+/// Brings an object back to served form after it was changed: adds what is always written, drops what is empty, in every
+/// struct that the schema knows. Fields that it does not know are left alone.
+pub fn complete(value: &mut Value, ty: &Type) {
+    match (&ty.form, value) {
+        (Form::Struct, Value::Object(map)) => {
+            for field in &ty.fields {
+                if let Some(value) = map.get_mut(&field.name).filter(|value| !value.is_null()) {
+                    complete_value(value, &field.value);
+                }
+            }
+            finish(map, ty);
+        }
+        (Form::List(item), Value::Array(items)) => items.iter_mut().for_each(|value| complete_item(value, item)),
+        (Form::Map(item), Value::Object(map)) => map.values_mut().for_each(|value| complete_item(value, item)),
+        (
+            Form::SchemaOrArray(schema) | Form::SchemaOrBool(schema) | Form::SchemaOrStringArray(schema),
+            value @ Value::Object(_),
+        ) => complete(value, schema),
+        (Form::SchemaOrArray(schema), Value::Array(items)) => {
+            items.iter_mut().for_each(|value| complete(value, schema))
+        }
+        _ => {}
+    }
+}
+
+fn complete_value(value: &mut Value, ty: &ValueType) {
+    match (ty, value) {
+        (ValueType::Message(ty), value) => complete(value, ty),
+        (ValueType::List(item), Value::Array(items)) => items.iter_mut().for_each(|value| complete_item(value, item)),
+        (ValueType::Map(item), Value::Object(map)) => map.values_mut().for_each(|value| complete_item(value, item)),
+        _ => {}
+    }
+}
+
+/// An element is a value, never a nil pointer.
+fn complete_item(value: &mut Value, ty: &ValueType) {
+    if value.is_null() {
+        *value = zero(ty);
+    } else {
+        complete_value(value, ty);
+    }
+}
+
+/// Brings one struct to served form; its fields' values are in it already.
+///
+/// Null stands for "not set", but for a pointer to a value that is itself written as null, such as a zero time: there,
+/// only absence does.
+pub fn finish(map: &mut Map<String, Value>, ty: &Type) {
+    if ty.custom {
+        return;
+    }
+    for field in &ty.fields {
+        match map.get(&field.name) {
+            Some(Value::Null) if field.pointer && zero(&field.value).is_null() => {}
+            None | Some(Value::Null) => {
+                let absent = if field.pointer { pointer_absent(field) } else { absent(field) };
+                match absent {
+                    Some(value) => {
+                        map.insert(field.name.clone(), value);
+                    }
+                    None => {
+                        map.remove(&field.name);
+                    }
+                }
+            }
+            Some(value) if field.omit_empty && !field.pointer && is_empty(value, &field.value) => {
+                map.remove(&field.name);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// A struct with no field set, in served form.
+pub fn empty(ty: &Type) -> Value {
+    let mut map = Map::new();
+    finish(&mut map, ty);
+    Value::Object(map)
+}
+
+/// The zero value of a type, as an element of a list or map prints it.
+pub fn zero(ty: &ValueType) -> Value {
+    match ty {
+        ValueType::String => Value::String(String::new()),
+        ValueType::Bool => Value::Bool(false),
+        ValueType::Int32 | ValueType::Int64 | ValueType::Float64 => Value::from(0),
+        ValueType::Bytes | ValueType::Any | ValueType::List(_) | ValueType::Map(_) => Value::Null,
+        ValueType::Message(ty) => zero_of(ty),
+    }
+}
+
+/// The zero value of a named type.
+pub fn zero_of(ty: &Type) -> Value {
+    match &ty.form {
+        Form::Struct => empty(ty),
+        Form::Quantity => Value::from("0"),
+        Form::IntOrString => Value::from(0),
+        Form::SchemaOrBool(_) => Value::Bool(false),
+        Form::List(_)
+        | Form::Map(_)
+        | Form::Time
+        | Form::MicroTime
+        | Form::RawExtension
+        | Form::FieldsV1
+        | Form::Json
+        | Form::SchemaOrArray(_)
+        | Form::SchemaOrStringArray(_) => Value::Null,
+    }
+}
+
+fn pointer_absent(field: &Field) -> Option<Value> {
+    (!field.omit_empty).then_some(Value::Null)
+}
+
+/// What is written for a field that is not set and is no pointer.
+fn absent(field: &Field) -> Option<Value> {
+    if field.omit_zero || field.omit_empty && can_be_empty(&field.value) { None } else { Some(zero(&field.value)) }
+}
+
+/// Go's structs are never empty, whatever is in them.
+fn can_be_empty(ty: &ValueType) -> bool {
+    !matches!(ty, ValueType::Message(ty) if !matches!(ty.form, Form::List(_) | Form::Map(_)))
+}
+
+fn is_empty(value: &Value, ty: &ValueType) -> bool {
+    can_be_empty(ty)
+        && match value {
+            Value::Null => true,
+            Value::Bool(set) => !set,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(map) => map.is_empty(),
+        }
+}
