@@ -1,8 +1,8 @@
-//! Messages on the wire: etcd's v3 API, generated from `etcd/*.proto`, and the envelope around Kubernetes' protobuf objects.
+//! Messages on the wire: etcd's v3 API and the health service, generated from `*/*.proto`, and the envelope around Kubernetes' protobuf objects.
 //!
 //! Byte fields are [`bytes::Bytes`], so a decoded message shares the buffer that it came in.
 
-/// What `tonic-prost-build` makes of `etcd/*.proto`, one module a package.
+/// What `tonic-prost-build` makes of `*/*.proto`, one module a package.
 #[allow(missing_docs, unused_qualifications, clippy::all, clippy::pedantic)]
 mod generated {
     /// Keys and events (`mvccpb`).
@@ -25,8 +25,12 @@ mod generated {
     pub mod v3electionpb {
         tonic::include_proto!("v3electionpb");
     }
+    /// The health service (`grpc.health.v1`).
+    pub mod health {
+        tonic::include_proto!("grpc.health.v1");
+    }
 }
 
 pub mod k8s;
 
-pub use generated::{authpb, etcdserverpb, mvccpb, v3electionpb, v3lockpb};
+pub use generated::{authpb, etcdserverpb, health, mvccpb, v3electionpb, v3lockpb};

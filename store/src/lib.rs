@@ -12,6 +12,7 @@ pub mod maintenance;
 pub mod mvcc;
 pub mod raft;
 pub mod store;
+pub mod version;
 pub mod watch;
 
 pub use store::{OpenError, Status, Store, StoreConfig};

@@ -85,3 +85,12 @@ pub const LEASE_REVOKES_AT_ONCE: usize = 1000;
 
 /// Revokes of expired leases that wait for the log at the same time.
 pub const LEASE_REVOKES_PENDING: usize = 64;
+
+/// Bytes that a gRPC message may have beyond the limit of requests, so that etcd's own error is answered and not gRPC's.
+pub const REQUEST_OVERHEAD_BYTES: usize = 512 * 1024;
+
+/// Keys that a streamed range reads at once.
+pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
+
+/// Bytes of keys and values in one message of a streamed range, unless one pair alone is larger.
+pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;

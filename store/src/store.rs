@@ -1,6 +1,9 @@
 //! The store as a library: what the gRPC services and the embedded apiserver call. Opens the data directory, runs raft
 //! on it, and answers requests in etcd's own types.
 
+mod lease;
+mod status;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +16,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::Engine;
 use crate::engine::rocks::{self, Memory, RocksEngine};
 use crate::error::StoreError;
+use crate::lease::Leases;
 use crate::limits;
 use crate::mvcc::{Mvcc, Replay, check, txn};
 use crate::raft::Member;
@@ -100,6 +104,7 @@ struct Inner {
     node: Node<RocksEngine>,
     mvcc: Arc<Mvcc<RocksEngine>>,
     watches: Arc<Watches>,
+    leases: Arc<Leases>,
     config: StoreConfig,
     databases: [Arc<RocksEngine>; 2],
     // Dropped last, after the databases in it.
@@ -140,9 +145,13 @@ impl Store {
             let view = mvcc.view()?;
             Watches::start(view.revision(), view.compacted(), Past(mvcc.clone())).map_err(OpenError::Thread)?
         };
-        let audience = Audience { mvcc: mvcc.clone(), watches: watches.clone() };
+        let leases = Arc::new(Leases::default());
+        leases.reset(mvcc.view()?.leases()?);
+        let audience = Audience { mvcc: mvcc.clone(), watches: watches.clone(), leases: leases.clone() };
         let node = Node::start(log, mvcc.clone(), Box::new(audience), start).await?;
-        Ok(Self(Arc::new(Inner { node, mvcc, watches, config, databases, directory })))
+        let store = Self(Arc::new(Inner { node, mvcc, watches, leases, config, databases, directory }));
+        store.end_expired_leases();
+        Ok(store)
     }
 
     /// How the node stands.
@@ -189,6 +198,23 @@ impl Store {
     /// When the state cannot be read.
     pub fn revision(&self) -> Result<i64, StoreError> {
         Ok(self.0.mvcc.view()?.revision())
+    }
+
+    /// How the store was opened.
+    pub fn config(&self) -> &StoreConfig {
+        &self.0.config
+    }
+
+    /// A response header of this member that tells `revision`.
+    pub fn header(&self, revision: i64) -> pb::ResponseHeader {
+        let mut header = Some(pb::ResponseHeader { revision, ..pb::ResponseHeader::default() });
+        self.complete(&mut header);
+        header.unwrap_or_default()
+    }
+
+    /// Returns once this node has applied everything that was acknowledged before the call.
+    pub async fn read_index(&self) -> Result<(), StoreError> {
+        self.0.node.read_index().await
     }
 
     /// The members by id, each with whether it is a learner.
@@ -253,20 +279,6 @@ impl Store {
         self.write(request).await
     }
 
-    /// Creates a lease. An id of 0 lets the store choose one.
-    pub async fn lease_grant(&self, mut request: pb::LeaseGrantRequest) -> Result<pb::LeaseGrantResponse, StoreError> {
-        while request.id == 0 {
-            // Positive, as etcd's are.
-            request.id = rand::random::<i64>() & i64::MAX;
-        }
-        self.write(request).await
-    }
-
-    /// Ends a lease and deletes its keys.
-    pub async fn lease_revoke(&self, request: pb::LeaseRevokeRequest) -> Result<pb::LeaseRevokeResponse, StoreError> {
-        self.write(request).await
-    }
-
     /// Raises, clears or lists alarms.
     pub async fn alarm(&self, request: pb::AlarmRequest) -> Result<pb::AlarmResponse, StoreError> {
         self.write(request).await
@@ -294,23 +306,25 @@ impl Store {
     }
 }
 
-/// Who follows what is applied: the watches.
+/// Who follows what is applied: the watches and the lessor.
 struct Audience {
     mvcc: Arc<Mvcc<RocksEngine>>,
     watches: Arc<Watches>,
+    leases: Arc<Leases>,
 }
 
 impl Observer for Audience {
     fn took_effect(&self, command: &Command, _response: &Response) {
         match command {
             Command::Compact(request) => self.watches.compact(request.revision),
-            Command::Put(_)
-            | Command::DeleteRange(_)
-            | Command::Txn(_)
-            | Command::LeaseGrant(_)
-            | Command::LeaseRevoke(_)
-            | Command::LeaseCheckpoint(_)
-            | Command::Alarm(_) => {}
+            Command::LeaseGrant(request) => self.leases.grant(request.id, request.ttl),
+            Command::LeaseRevoke(request) => self.leases.revoke(request.id),
+            Command::LeaseCheckpoint(request) => {
+                for checkpoint in &request.checkpoints {
+                    self.leases.checkpoint(checkpoint.id, checkpoint.remaining_ttl);
+                }
+            }
+            Command::Put(_) | Command::DeleteRange(_) | Command::Txn(_) | Command::Alarm(_) => {}
         }
     }
 
@@ -321,6 +335,7 @@ impl Observer for Audience {
     fn replaced(&self) -> Result<(), StoreError> {
         let view = self.mvcc.view()?;
         self.watches.restore(view.revision(), view.compacted());
+        self.leases.reset(view.leases()?);
         Ok(())
     }
 }

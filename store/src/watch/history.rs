@@ -8,10 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use pintle_proto::mvccpb::Event;
 
 use super::hub::{Chunk, Hub, Plan};
-use crate::engine::Engine;
-use crate::error::{Result, StoreError};
-use crate::limits::WATCH_CHUNK_BYTES;
-use crate::mvcc::{Mvcc, Replay};
+use crate::error::Result;
 
 /// The events of the past, as they are on disk.
 pub trait History: Send + Sync + 'static {
@@ -144,15 +141,4 @@ fn next_plan(shared: &Shared) -> Option<Plan> {
         }
     }
     None
-}
-
-impl<E: Engine> History for Arc<Mvcc<E>> {
-    fn read(&self, plan: &Plan) -> Result<Chunk> {
-        let view = self.view()?;
-        match view.history(plan.from, WATCH_CHUNK_BYTES, plan.wants_prev_kv(), |key| plan.wants(key)) {
-            Ok(Replay { events, next }) => Ok(Chunk::Events { events, through: next - 1 }),
-            Err(StoreError::Compacted) => Ok(Chunk::Compacted { compact_revision: view.compacted() }),
-            Err(error) => Err(error),
-        }
-    }
 }

@@ -1,0 +1,69 @@
+//! The only place where an error becomes a gRPC status.
+
+use tonic::{Code, Status};
+
+use crate::error::{self, StoreError};
+
+/// What a client is told of an error: etcd's code and text.
+pub fn status(error: StoreError) -> Status {
+    if !error.is_deterministic() {
+        tracing::error!(%error, "request failed");
+    }
+    Status::new(code(error.code()), error.to_string())
+}
+
+/// A method of etcd's that this server does not offer.
+pub fn unimplemented(method: &str) -> Status {
+    Status::unimplemented(format!("unknown method {method}"))
+}
+
+/// An option of a request that this server, like etcd, does not offer.
+pub fn unsupported(text: &'static str) -> Status {
+    Status::unimplemented(text)
+}
+
+/// The health service was asked for a service that it does not know.
+pub fn unknown_service() -> Status {
+    Status::not_found("unknown service")
+}
+
+fn code(code: error::Code) -> Code {
+    match code {
+        error::Code::Canceled => Code::Cancelled,
+        error::Code::Unknown => Code::Unknown,
+        error::Code::InvalidArgument => Code::InvalidArgument,
+        error::Code::DeadlineExceeded => Code::DeadlineExceeded,
+        error::Code::NotFound => Code::NotFound,
+        error::Code::PermissionDenied => Code::PermissionDenied,
+        error::Code::ResourceExhausted => Code::ResourceExhausted,
+        error::Code::FailedPrecondition => Code::FailedPrecondition,
+        error::Code::OutOfRange => Code::OutOfRange,
+        error::Code::Unimplemented => Code::Unimplemented,
+        error::Code::Internal => Code::Internal,
+        error::Code::Unavailable => Code::Unavailable,
+        error::Code::DataLoss => Code::DataLoss,
+        error::Code::Unauthenticated => Code::Unauthenticated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_see_etcds_code_and_text() {
+        let seen = |error| {
+            let status = status(error);
+            (status.code(), status.message().to_owned())
+        };
+        assert_eq!(
+            seen(StoreError::Compacted),
+            (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted".to_owned())
+        );
+        assert_eq!(
+            seen(StoreError::LeaseNotFound),
+            (Code::NotFound, "etcdserver: requested lease not found".to_owned())
+        );
+        assert_eq!(seen(StoreError::NoLeader), (Code::Unavailable, "etcdserver: no leader".to_owned()));
+    }
+}

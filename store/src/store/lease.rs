@@ -1,0 +1,97 @@
+//! What clients do with leases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pintle_proto::etcdserverpb as pb;
+
+use super::Store;
+use crate::error::StoreError;
+use crate::lease::expiry;
+use crate::limits::MAX_LEASE_TTL_SECONDS;
+
+impl Store {
+    /// Creates a lease. An id of 0 lets the store choose one; a TTL below the minimum is raised to it.
+    pub async fn lease_grant(&self, mut request: pb::LeaseGrantRequest) -> Result<pb::LeaseGrantResponse, StoreError> {
+        if request.ttl > MAX_LEASE_TTL_SECONDS {
+            return Err(StoreError::LeaseTtlTooLarge);
+        }
+        request.ttl = request.ttl.max(self.min_lease_ttl_seconds());
+        while request.id == 0 {
+            // Positive, as etcd's are.
+            request.id = rand::random::<i64>() & i64::MAX;
+        }
+        self.write(request).await
+    }
+
+    /// Ends a lease and deletes its keys.
+    pub async fn lease_revoke(&self, request: pb::LeaseRevokeRequest) -> Result<pb::LeaseRevokeResponse, StoreError> {
+        self.write(request).await
+    }
+
+    /// Starts a lease's time over. The TTL of one that is gone is 0.
+    pub fn lease_keep_alive(
+        &self,
+        request: &pb::LeaseKeepAliveRequest,
+    ) -> Result<pb::LeaseKeepAliveResponse, StoreError> {
+        // Before renewing: a header newer than the renewal would speak of a time when the lease may be gone.
+        let header = self.header(self.revision()?);
+        let ttl = self.0.leases.renew(request.id).unwrap_or(0);
+        Ok(pb::LeaseKeepAliveResponse { header: Some(header), id: request.id, ttl })
+    }
+
+    /// What is left of a lease and, if asked for, its keys. The TTL of one that is gone is -1.
+    pub async fn lease_time_to_live(
+        &self,
+        request: pb::LeaseTimeToLiveRequest,
+    ) -> Result<pb::LeaseTimeToLiveResponse, StoreError> {
+        self.read_index().await?;
+        let (id, with_keys) = (request.id, request.keys);
+        let (revision, keys) = self
+            .read(move |mvcc| {
+                let view = mvcc.view()?;
+                let keys = if with_keys { view.lease_keys(id)? } else { Vec::new() };
+                Ok((view.revision(), keys))
+            })
+            .await?;
+        let mut response = pb::LeaseTimeToLiveResponse {
+            header: Some(self.header(revision)),
+            id,
+            ttl: -1,
+            ..pb::LeaseTimeToLiveResponse::default()
+        };
+        if let Some(left) = self.0.leases.time_to_live(id) {
+            response.ttl = left.remaining_seconds;
+            response.granted_ttl = left.granted_seconds;
+            response.keys = keys;
+        }
+        Ok(response)
+    }
+
+    /// All leases.
+    pub async fn lease_leases(&self) -> Result<pb::LeaseLeasesResponse, StoreError> {
+        self.read_index().await?;
+        let leases = self.0.leases.ids().into_iter().map(|id| pb::LeaseStatus { id }).collect();
+        Ok(pb::LeaseLeasesResponse { header: Some(self.header(self.revision()?)), leases })
+    }
+
+    /// Lets this node end leases: it leads, since it is alone. Ends with the store.
+    pub(super) fn end_expired_leases(&self) {
+        self.0.leases.promote(Duration::ZERO);
+        let leases = Arc::downgrade(&self.0.leases);
+        let store = Arc::downgrade(&self.0);
+        tokio::spawn(expiry::run(leases, move |id| {
+            let store = store.upgrade().map(Store);
+            async move {
+                let store = store.ok_or(StoreError::Stopped)?;
+                store.lease_revoke(pb::LeaseRevokeRequest { id }).await.map(drop)
+            }
+        }));
+    }
+
+    /// One and a half election timeouts, so that a lease outlives a change of leader; etcd's `minTTL`.
+    fn min_lease_ttl_seconds(&self) -> i64 {
+        let seconds = (self.config().election_millis.saturating_mul(3) / 2).div_ceil(1000);
+        i64::try_from(seconds).unwrap_or(MAX_LEASE_TTL_SECONDS)
+    }
+}
