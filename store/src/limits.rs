@@ -94,3 +94,5 @@ pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
 
 /// Bytes of keys and values in one message of a streamed range, unless one pair alone is larger.
 pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
+/// Changes that are looked at in one go when dropping what was compacted.
+pub const PRUNE_CHANGES: usize = 10_000;

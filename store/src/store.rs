@@ -1,29 +1,35 @@
 //! The store as a library: what the gRPC services and the embedded apiserver call. Opens the data directory, runs raft
 //! on it, and answers requests in etcd's own types.
 
+mod audience;
+mod kv;
 mod lease;
 mod status;
+mod write;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use pintle_proto::etcdserverpb as pb;
-use pintle_proto::mvccpb::Event;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
-use crate::apply::{Command, Response};
+use self::audience::{Audience, Past};
+use self::write::Write;
+use crate::apply::Command;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::Engine;
 use crate::engine::rocks::{self, Memory, RocksEngine};
 use crate::error::StoreError;
-use crate::lease::Leases;
+use crate::lease::{Leases, expiry};
 use crate::limits;
-use crate::mvcc::{Mvcc, Replay, check, txn};
+use crate::maintenance::quota;
+use crate::mvcc::{Head, Mvcc};
 use crate::raft::Member;
 use crate::raft::node::{Node, Standing, StartConfig, StartError};
-use crate::raft::state_machine::Observer;
-use crate::watch::hub::{Chunk, Plan};
-use crate::watch::{History, Watches};
+use crate::watch::Watches;
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -106,6 +112,8 @@ struct Inner {
     watches: Arc<Watches>,
     leases: Arc<Leases>,
     config: StoreConfig,
+    /// What runs beside the requests.
+    tasks: Mutex<JoinSet<()>>,
     databases: [Arc<RocksEngine>; 2],
     // Dropped last, after the databases in it.
     directory: DataDir,
@@ -120,6 +128,10 @@ pub struct Status {
     pub member_id: u64,
     /// Term, leader and indexes.
     pub standing: Standing,
+    /// Revision, sizes and alarms.
+    pub head: Head,
+    /// Bytes of data at which writes are refused.
+    pub quota_bytes: u64,
 }
 
 impl Store {
@@ -147,17 +159,57 @@ impl Store {
         };
         let leases = Arc::new(Leases::default());
         leases.reset(mvcc.view()?.leases()?);
-        let audience = Audience { mvcc: mvcc.clone(), watches: watches.clone(), leases: leases.clone() };
+        let compacted = Arc::new(Notify::new());
+        let audience = Audience {
+            mvcc: mvcc.clone(),
+            watches: watches.clone(),
+            leases: leases.clone(),
+            compacted: compacted.clone(),
+        };
         let node = Node::start(log, mvcc.clone(), Box::new(audience), start).await?;
-        let store = Self(Arc::new(Inner { node, mvcc, watches, leases, config, databases, directory }));
-        store.end_expired_leases();
+        let tasks = Mutex::default();
+        let store = Self(Arc::new(Inner { node, mvcc, watches, leases, config, tasks, databases, directory }));
+        store.start_tasks(compacted);
         Ok(store)
     }
 
-    /// How the node stands.
-    pub fn status(&self) -> Status {
+    /// Starts what runs beside the requests: ending leases while this node leads, dropping what was compacted.
+    fn start_tasks(&self, compacted: Arc<Notify>) {
+        let mut tasks = self.0.tasks.lock();
+        let mut leadership = self.0.node.leadership();
+        let leases = self.0.leases.clone();
+        let extension = Duration::from_millis(self.0.config.election_millis);
+        let follow = move |leads| if leads { leases.promote(extension) } else { leases.demote() };
+        // At once, so that leases can be kept as soon as the store is open.
+        follow(leadership.leads());
+        tasks.spawn(async move {
+            while let Some(leads) = leadership.changed().await {
+                follow(leads);
+            }
+        });
+        let store = Arc::downgrade(&self.0);
+        tasks.spawn(expiry::run(Arc::downgrade(&self.0.leases), move |id| {
+            let store = store.upgrade().map(Store);
+            async move {
+                match store {
+                    Some(store) => store.lease_revoke(pb::LeaseRevokeRequest { id }).await.map(drop),
+                    None => Ok(()),
+                }
+            }
+        }));
+        tasks.spawn(prune_when_compacted(Arc::downgrade(&self.0.mvcc), compacted));
+    }
+
+    /// How the store stands, as far as this node knows.
+    pub fn status(&self) -> Result<Status, StoreError> {
         let identity = self.0.node.identity();
-        Status { cluster_id: identity.cluster_id, member_id: identity.member_id, standing: self.0.node.standing() }
+        Ok(Status {
+            cluster_id: identity.cluster_id,
+            member_id: identity.member_id,
+            standing: self.0.node.standing(),
+            head: *self.0.mvcc.view()?.head(),
+            quota_bytes: self.0.config.quota_bytes,
+        })
     }
 
     /// Stops taking requests, brings everything to disk so that the next start has nothing to replay, and lets go of the
@@ -166,6 +218,8 @@ impl Store {
     /// # Errors
     /// When flushing fails. Nothing acknowledged is lost even then: it is in the raft log.
     pub async fn shutdown(self) -> Result<(), StoreError> {
+        let mut tasks = std::mem::take(&mut *self.0.tasks.lock());
+        tasks.shutdown().await;
         self.0.node.shutdown().await;
         let mvcc = self.0.mvcc.clone();
         let flushed = tokio::task::spawn_blocking(move || mvcc.engine().flush()).await;
@@ -222,63 +276,6 @@ impl Store {
         self.0.node.members()
     }
 
-    /// Reads a range of keys, now or at a revision of the past. Unless the request is `serializable`, everything
-    /// acknowledged before the call is seen.
-    pub async fn range(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, StoreError> {
-        check::range(&request)?;
-        if !request.serializable {
-            self.0.node.read_index().await?;
-        }
-        let mut response = if request.range_end.is_empty() {
-            self.0.mvcc.view()?.range(&request)?
-        } else {
-            self.read(move |mvcc| mvcc.view()?.range(&request)).await?
-        };
-        self.complete(&mut response.header);
-        Ok(response)
-    }
-
-    /// Compares, then does one of two lists of operations, all at one revision. One that only reads is not written to the
-    /// log.
-    pub async fn txn(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, StoreError> {
-        check::txn(&request, self.0.config.max_txn_ops)?;
-        if !txn::is_read_only(&request) {
-            return self.write(request).await;
-        }
-        if !txn::is_serializable(&request) {
-            self.0.node.read_index().await?;
-        }
-        let mut response = self.read(move |mvcc| mvcc.view()?.txn(&request)).await?;
-        self.complete(&mut response.header);
-        Ok(response)
-    }
-
-    /// Runs what may take long outside of the async threads.
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Mvcc<RocksEngine>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let mvcc = self.0.mvcc.clone();
-        tokio::task::spawn_blocking(move || work(&mvcc)).await.map_err(|_| StoreError::Stopped)?
-    }
-
-    /// Stores a key.
-    pub async fn put(&self, request: pb::PutRequest) -> Result<pb::PutResponse, StoreError> {
-        check::put(&request)?;
-        self.write(request).await
-    }
-
-    /// Deletes a range of keys.
-    pub async fn delete_range(&self, request: pb::DeleteRangeRequest) -> Result<pb::DeleteRangeResponse, StoreError> {
-        check::delete_range(&request)?;
-        self.write(request).await
-    }
-
-    /// Forgets what was superseded up to a revision.
-    pub async fn compact(&self, request: pb::CompactionRequest) -> Result<pb::CompactionResponse, StoreError> {
-        self.write(request).await
-    }
-
     /// Raises, clears or lists alarms.
     pub async fn alarm(&self, request: pb::AlarmRequest) -> Result<pb::AlarmResponse, StoreError> {
         self.write(request).await
@@ -289,11 +286,38 @@ impl Store {
         if command.encoded_len() > self.0.config.max_request_bytes {
             return Err(StoreError::RequestTooLarge);
         }
+        self.check_quota(&command).await?;
         let response = self.0.node.propose(command).await?;
         let mut response =
             W::response(response).ok_or(StoreError::CorruptData("a command was answered as if it were another"))?;
         self.complete(W::header(&mut response));
         Ok(response)
+    }
+
+    /// Refuses what does not fit, and lets all members know that the store is full.
+    async fn check_quota(&self, command: &Command) -> Result<(), StoreError> {
+        let head = *self.0.mvcc.view()?.head();
+        if quota::fits(command, head.logical_bytes(), self.0.config.quota_bytes) {
+            return Ok(());
+        }
+        if !head.is_raised(pb::AlarmType::Nospace) {
+            let alarm = pb::AlarmRequest {
+                action: pb::alarm_request::AlarmAction::Activate.into(),
+                member_id: self.0.node.identity().member_id,
+                alarm: pb::AlarmType::Nospace.into(),
+            };
+            self.0.node.propose(Command::Alarm(alarm)).await?;
+        }
+        Err(StoreError::NoSpace)
+    }
+
+    /// Runs what may take long outside of the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Mvcc<RocksEngine>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mvcc = self.0.mvcc.clone();
+        tokio::task::spawn_blocking(move || work(&mvcc)).await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Fills in what a response header says of this node.
@@ -306,96 +330,21 @@ impl Store {
     }
 }
 
-/// Who follows what is applied: the watches and the lessor.
-struct Audience {
-    mvcc: Arc<Mvcc<RocksEngine>>,
-    watches: Arc<Watches>,
-    leases: Arc<Leases>,
-}
-
-impl Observer for Audience {
-    fn took_effect(&self, command: &Command, _response: &Response) {
-        match command {
-            Command::Compact(request) => self.watches.compact(request.revision),
-            Command::LeaseGrant(request) => self.leases.grant(request.id, request.ttl),
-            Command::LeaseRevoke(request) => self.leases.revoke(request.id),
-            Command::LeaseCheckpoint(request) => {
-                for checkpoint in &request.checkpoints {
-                    self.leases.checkpoint(checkpoint.id, checkpoint.remaining_ttl);
+/// Drops what compactions made unreachable, a piece at a time, beginning with what the last run left.
+async fn prune_when_compacted(mvcc: Weak<Mvcc<RocksEngine>>, compacted: Arc<Notify>) {
+    loop {
+        loop {
+            let Some(mvcc) = mvcc.upgrade() else { return };
+            match tokio::task::spawn_blocking(move || mvcc.prune(limits::PRUNE_CHANGES)).await {
+                Ok(Ok(true)) => break,
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "cannot drop compacted history");
+                    return;
                 }
+                Err(_) => return,
             }
-            Command::Put(_) | Command::DeleteRange(_) | Command::Txn(_) | Command::Alarm(_) => {}
         }
+        compacted.notified().await;
     }
-
-    fn advanced(&self, revision: i64, events: Vec<Event>) {
-        self.watches.publish(revision, events);
-    }
-
-    fn replaced(&self) -> Result<(), StoreError> {
-        let view = self.mvcc.view()?;
-        self.watches.restore(view.revision(), view.compacted());
-        self.leases.reset(view.leases()?);
-        Ok(())
-    }
-}
-
-/// The past, for watchers that have fallen behind.
-struct Past(Arc<Mvcc<RocksEngine>>);
-
-impl History for Past {
-    fn read(&self, plan: &Plan) -> Result<Chunk, StoreError> {
-        let view = self.0.view()?;
-        let select = |key: &[u8]| plan.wants(key);
-        match view.history(plan.from, limits::WATCH_CHUNK_BYTES, plan.wants_prev_kv(), select) {
-            Ok(Replay { mut events, next }) => {
-                // What the hub does not know yet it will be told by the state machine.
-                events.retain(|event| event.kv.as_ref().is_some_and(|kv| kv.mod_revision <= plan.through));
-                Ok(Chunk::Events { events, through: plan.through.min(next - 1) })
-            }
-            Err(StoreError::Compacted) => Ok(Chunk::Compacted { compact_revision: view.compacted() }),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// A request that goes through the log.
-trait Write {
-    /// What it is answered with.
-    type Response;
-
-    fn into_command(self) -> Command;
-    fn response(response: Response) -> Option<Self::Response>;
-    fn header(response: &mut Self::Response) -> &mut Option<pb::ResponseHeader>;
-}
-
-macro_rules! writes {
-    ($($kind:ident: $request:ty => $response:ty;)*) => {
-        $(impl Write for $request {
-            type Response = $response;
-
-            fn into_command(self) -> Command {
-                Command::$kind(self)
-            }
-
-            fn response(response: Response) -> Option<$response> {
-                if let Response::$kind(response) = response { Some(response) } else { None }
-            }
-
-            fn header(response: &mut $response) -> &mut Option<pb::ResponseHeader> {
-                &mut response.header
-            }
-        })*
-    };
-}
-
-writes! {
-    Put: pb::PutRequest => pb::PutResponse;
-    DeleteRange: pb::DeleteRangeRequest => pb::DeleteRangeResponse;
-    Txn: pb::TxnRequest => pb::TxnResponse;
-    Compact: pb::CompactionRequest => pb::CompactionResponse;
-    LeaseGrant: pb::LeaseGrantRequest => pb::LeaseGrantResponse;
-    LeaseRevoke: pb::LeaseRevokeRequest => pb::LeaseRevokeResponse;
-    LeaseCheckpoint: pb::LeaseCheckpointRequest => pb::LeaseCheckpointResponse;
-    Alarm: pb::AlarmRequest => pb::AlarmResponse;
 }

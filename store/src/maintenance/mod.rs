@@ -1,1 +1,3 @@
 //! Upkeep: compaction, quota, hashes, snapshots.
+
+pub mod quota;

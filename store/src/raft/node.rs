@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
 use openraft::{ChangeMembers, Config, Raft, SnapshotPolicy};
 use prost::Message;
 use tokio::task::AbortHandle;
@@ -196,6 +198,11 @@ impl<E: Engine> Node<E> {
         self.log.bytes()
     }
 
+    /// Follows whether this node leads. Does not keep the node running.
+    pub fn leadership(&self) -> Leadership {
+        Leadership { metrics: self.raft.server_metrics(), id: self.identity.member_id, last: None }
+    }
+
     /// Returns when the node has stopped, with the reason if it halted by itself.
     pub async fn stopped(&self) -> Option<String> {
         let mut metrics = self.raft.metrics();
@@ -216,6 +223,35 @@ impl<E: Engine> Node<E> {
     pub async fn shutdown(&self) {
         // The only error is that the core task panicked, which has been logged where it happened.
         let _ = self.raft.shutdown().await;
+    }
+}
+
+/// Whether a node leads, as that changes.
+pub struct Leadership {
+    metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
+    id: u64,
+    /// What was told last.
+    last: Option<bool>,
+}
+
+impl Leadership {
+    /// Whether the node leads now.
+    pub fn leads(&mut self) -> bool {
+        let leads = self.metrics.borrow_watched().current_leader == Some(self.id);
+        self.last = Some(leads);
+        leads
+    }
+
+    /// Returns when the node begins or ceases to lead; `None` when it has stopped.
+    pub async fn changed(&mut self) -> Option<bool> {
+        loop {
+            let last = self.last;
+            let leads = self.leads();
+            if last != Some(leads) {
+                return Some(leads);
+            }
+            self.metrics.changed().await.ok()?;
+        }
     }
 }
 

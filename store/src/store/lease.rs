@@ -1,13 +1,9 @@
 //! What clients do with leases.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use pintle_proto::etcdserverpb as pb;
 
 use super::Store;
 use crate::error::StoreError;
-use crate::lease::expiry;
 use crate::limits::MAX_LEASE_TTL_SECONDS;
 
 impl Store {
@@ -73,20 +69,6 @@ impl Store {
         self.read_index().await?;
         let leases = self.0.leases.ids().into_iter().map(|id| pb::LeaseStatus { id }).collect();
         Ok(pb::LeaseLeasesResponse { header: Some(self.header(self.revision()?)), leases })
-    }
-
-    /// Lets this node end leases: it leads, since it is alone. Ends with the store.
-    pub(super) fn end_expired_leases(&self) {
-        self.0.leases.promote(Duration::ZERO);
-        let leases = Arc::downgrade(&self.0.leases);
-        let store = Arc::downgrade(&self.0);
-        tokio::spawn(expiry::run(leases, move |id| {
-            let store = store.upgrade().map(Store);
-            async move {
-                let store = store.ok_or(StoreError::Stopped)?;
-                store.lease_revoke(pb::LeaseRevokeRequest { id }).await.map(drop)
-            }
-        }));
     }
 
     /// One and a half election timeouts, so that a lease outlives a change of leader; etcd's `minTTL`.

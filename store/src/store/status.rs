@@ -9,7 +9,7 @@ use crate::version;
 impl Store {
     /// The answer to etcd's `Status`.
     pub fn status_response(&self) -> Result<pb::StatusResponse, StoreError> {
-        let standing = self.status().standing;
+        let standing = self.0.node.standing();
         let view = self.0.mvcc.view()?;
         let used = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let head = view.head();

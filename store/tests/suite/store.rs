@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use pintle_proto::etcdserverpb as pb;
+use pintle_proto::mvccpb::event::EventType;
+use pintle_store::error::StoreError;
 use pintle_store::watch::{KeyRange, WatchItem};
 use pintle_store::{Store, StoreConfig};
 
@@ -34,7 +36,7 @@ async fn what_was_put_is_read_again_after_a_restart() {
     let first = store.put(put("a", "1")).await.unwrap().header.unwrap();
     let second = store.put(put("b", "2")).await.unwrap().header.unwrap();
     assert_eq!((first.revision, second.revision), (2, 3));
-    let status = store.status();
+    let status = store.status().unwrap();
     assert_eq!((first.cluster_id, first.member_id), (status.cluster_id, status.member_id));
     assert!(first.raft_term > 0);
     let before = contents(&store).await;
@@ -42,9 +44,10 @@ async fn what_was_put_is_read_again_after_a_restart() {
 
     let store = open(directory.path()).await;
     assert_eq!(contents(&store).await, before);
-    assert!(store.status().standing.term > status.standing.term);
-    assert_eq!(store.status().member_id, status.member_id);
+    assert!(store.status().unwrap().standing.term > status.standing.term);
+    assert_eq!(store.status().unwrap().member_id, status.member_id);
     assert_eq!(store.put(put("c", "3")).await.unwrap().header.unwrap().revision, 4);
+    store.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -65,4 +68,66 @@ async fn a_watch_sees_the_past_and_what_is_applied_after_it() {
         }
     }
     assert_eq!(seen, [2, 4, 5]);
+    drop(watch);
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_ends_by_itself_and_takes_its_keys_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = StoreConfig::embedded(directory.path());
+    config.election_millis = 300;
+    let store = Store::open(config).await.unwrap();
+    let lease = store.lease_grant(pb::LeaseGrantRequest { ttl: 1, id: 0 }).await.unwrap();
+    store.put(pb::PutRequest { lease: lease.id, ..put("a", "1") }).await.unwrap();
+    let kept = store.lease_keep_alive(&pb::LeaseKeepAliveRequest { id: lease.id }).unwrap();
+    assert_eq!(kept.ttl, 1);
+    let asked = pb::LeaseTimeToLiveRequest { id: lease.id, keys: true };
+    let left = store.lease_time_to_live(asked).await.unwrap();
+    assert_eq!((left.granted_ttl, left.keys), (1, vec!["a".into()]));
+
+    let mut watch = store.watches().watch(KeyRange::key("a"), 0, store.revision().unwrap(), false).unwrap();
+    let gone = async {
+        loop {
+            if let Some(WatchItem::Events { events, .. }) = watch.next().await {
+                return events;
+            }
+        }
+    };
+    let events = tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    assert_eq!(events[0].r#type, EventType::Delete as i32);
+    let left = store.lease_time_to_live(asked).await.unwrap();
+    assert_eq!((left.ttl, left.granted_ttl), (-1, 0));
+    assert_eq!(store.lease_keep_alive(&pb::LeaseKeepAliveRequest { id: lease.id }).unwrap().ttl, 0);
+    drop(watch);
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_what_adds_until_it_is_compacted_and_disarmed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = StoreConfig::embedded(directory.path());
+    config.quota_bytes = 20_000;
+    let store = Store::open(config).await.unwrap();
+    let value = "x".repeat(1000);
+    let refused = loop {
+        if let Err(error) = store.put(put("a", &value)).await {
+            break error;
+        }
+    };
+    assert!(matches!(refused, StoreError::NoSpace), "{refused}");
+    let status = store.status().unwrap();
+    assert!(status.head.is_raised(pb::AlarmType::Nospace));
+
+    let revision = status.head.revision;
+    store.compact(pb::CompactionRequest { revision, physical: true }).await.unwrap();
+    assert!(matches!(store.put(put("a", "1")).await, Err(StoreError::NoSpace)), "the alarm is still raised");
+    let disarm = pb::AlarmRequest {
+        action: pb::alarm_request::AlarmAction::Deactivate.into(),
+        member_id: status.member_id,
+        alarm: pb::AlarmType::Nospace.into(),
+    };
+    store.alarm(disarm).await.unwrap();
+    store.put(put("a", "1")).await.unwrap();
+    store.shutdown().await.unwrap();
 }

@@ -1,0 +1,67 @@
+//! Keys: reading and changing them.
+
+use pintle_proto::etcdserverpb as pb;
+
+use super::Store;
+use crate::error::StoreError;
+use crate::limits;
+use crate::mvcc::{check, txn};
+
+impl Store {
+    /// Reads a range of keys, now or at a revision of the past. Unless the request is `serializable`, everything
+    /// acknowledged before the call is seen.
+    pub async fn range(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, StoreError> {
+        check::range(&request)?;
+        if !request.serializable {
+            self.0.node.read_index().await?;
+        }
+        let mut response = if request.range_end.is_empty() {
+            self.0.mvcc.view()?.range(&request)?
+        } else {
+            self.read(move |mvcc| mvcc.view()?.range(&request)).await?
+        };
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    /// Compares, then does one of two lists of operations, all at one revision. One that only reads is not written to the
+    /// log.
+    pub async fn txn(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, StoreError> {
+        check::txn(&request, self.0.config.max_txn_ops)?;
+        if !txn::is_read_only(&request) {
+            return self.write(request).await;
+        }
+        if !txn::is_serializable(&request) {
+            self.0.node.read_index().await?;
+        }
+        let mut response = self.read(move |mvcc| mvcc.view()?.txn(&request)).await?;
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    /// Stores a key.
+    pub async fn put(&self, request: pb::PutRequest) -> Result<pb::PutResponse, StoreError> {
+        check::put(&request)?;
+        self.write(request).await
+    }
+
+    /// Deletes a range of keys.
+    pub async fn delete_range(&self, request: pb::DeleteRangeRequest) -> Result<pb::DeleteRangeResponse, StoreError> {
+        check::delete_range(&request)?;
+        self.write(request).await
+    }
+
+    /// Forgets what was superseded up to a revision. A `physical` compaction returns when it is gone from this node's disk.
+    pub async fn compact(&self, request: pb::CompactionRequest) -> Result<pb::CompactionResponse, StoreError> {
+        let physical = request.physical;
+        let response = self.write(request).await?;
+        if physical {
+            self.read(|mvcc| {
+                while !mvcc.prune(limits::PRUNE_CHANGES)? {}
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(response)
+    }
+}
