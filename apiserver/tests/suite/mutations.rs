@@ -46,7 +46,7 @@ struct Want {
 }
 
 /// Applies `[path, value]`, which sets, and `[path]`, which removes.
-fn apply(body: &mut Value, change: &[Value]) -> Option<()> {
+pub(super) fn apply(body: &mut Value, change: &[Value]) -> Option<()> {
     let (last, path) = change.first()?.as_array()?.split_last()?;
     let mut at = body;
     for key in path {
