@@ -1,232 +1,24 @@
-//! `metadata.managedFields`: who set which field of an object, by which operation, and when.
-//!
-//! Upstream: `apimachinery/pkg/util/managedfields` and structured-merge-diff's `merge` package.
+//! The entries of managed fields: reading, writing, and what changes do to them.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::fields::{self, Comparison, Duplicates, Faults, FieldSet, Path, Shape};
-use super::meta;
-use crate::schema::builtin::registry;
-use crate::schema::registry::GroupVersionKind;
-use crate::schema::types::{Form, Type, TypeRef, ValueType};
+use super::Context;
+use crate::object::fields::{self, Comparison, FieldSet, Path, Shape};
+use crate::object::meta;
 use crate::validation;
-use crate::validation::field::{go_quote, is_print};
+use crate::validation::field::go_quote;
 
 /// Managers that have entries from updates; the oldest are merged into one when there are more.
 const UPDATE_MANAGERS_MAX: usize = 10;
 /// The manager that the oldest are merged into.
 const ANCIENT_CHANGES: &str = "ancient-changes";
-/// Length of a manager's name, in bytes.
-const MANAGER_BYTES_MAX: usize = 128;
-
-/// What is known of a write when its fields are attributed.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// The type of the object, in the version of the request.
-    pub ty: &'a Type,
-    /// The kind of the object, in the version of the request.
-    pub kind: &'a GroupVersionKind,
-    /// Who writes; see [`manager_name`].
-    pub manager: &'a str,
-    /// The subresource that is written through, such as `status`.
-    pub subresource: Option<&'a str>,
-    /// The time of the request, as [`meta::rfc3339`] writes it.
-    pub now: &'a str,
-    /// The fields that a write through this endpoint cannot change, with all below them, such as `status` for the object
-    /// itself.
-    pub reset: &'a FieldSet,
-}
-
-impl<'a> Context<'a> {
-    pub(super) fn shape(&self) -> Shape<'a> {
-        Shape::Type(self.ty)
-    }
-
-    /// The kind and its type in another version, if it is served.
-    fn in_version(&self, api_version: &str) -> Option<(GroupVersionKind, TypeRef)> {
-        let kind = GroupVersionKind::from_api_version(api_version, &self.kind.kind);
-        let ty = registry().kind(&kind)?;
-        Some((kind, ty))
-    }
-
-    pub(super) fn manager_id(&self, operation: Operation) -> ManagerId {
-        let applies = operation == Operation::Apply;
-        ManagerId {
-            manager: if self.manager.is_empty() { "unknown".to_owned() } else { self.manager.to_owned() },
-            operation,
-            api_version: if applies { String::new() } else { self.kind.api_version() },
-            subresource: self.subresource.unwrap_or_default().to_owned(),
-        }
-    }
-
-    /// An object of the kind with nothing set, which is what a new object is compared with.
-    pub(super) fn empty_object(&self) -> Value {
-        let mut object = if self.ty.custom { Map::new() } else { empty(self.ty) };
-        object.insert("apiVersion".to_owned(), self.kind.api_version().into());
-        object.insert("kind".to_owned(), self.kind.kind.clone().into());
-        Value::Object(object)
-    }
-}
-
-/// A struct with nothing set: nested structs are there, and what is written even when empty.
-fn empty(ty: &Type) -> Map<String, Value> {
-    let mut members = Map::new();
-    for field in ty.fields.iter().filter(|field| !field.pointer && !field.omit_zero) {
-        let value = match &field.value {
-            ValueType::Message(ty) if ty.is_struct() => Value::Object(empty(ty)),
-            _ if field.omit_empty => continue,
-            ValueType::String => "".into(),
-            ValueType::Bool => false.into(),
-            ValueType::Int32 | ValueType::Int64 | ValueType::Float64 => 0.into(),
-            ValueType::Message(ty) if ty.form == Form::Quantity => "0".into(),
-            ValueType::Message(ty) if ty.form == Form::IntOrString => 0.into(),
-            _ => Value::Null,
-        };
-        members.insert(field.name.clone(), value);
-    }
-    members
-}
-
-/// The manager of a request: the `fieldManager` parameter or, without one, the user agent up to its first slash, without
-/// characters that do not print.
-pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
-    if !field_manager.is_empty() {
-        return field_manager.to_owned();
-    }
-    let mut name = String::new();
-    for c in user_agent.split('/').next().unwrap_or_default().chars().filter(|c| is_print(*c)) {
-        if name.len() + c.len_utf8() > MANAGER_BYTES_MAX {
-            break;
-        }
-        name.push(c);
-    }
-    name
-}
-
-/// Attributes what a create, update or patch changes to whoever sent it, and takes it from others.
-///
-/// `live` is the object as it was (none for a create) and `new` as it is about to be stored; the entries are written into
-/// `new`. Where an object cannot be compared, it is stored without entries.
-pub fn update(live: Option<&Value>, new: &mut Value, context: &Context<'_>) {
-    let empty;
-    let live = match live {
-        Some(live) => live,
-        None => {
-            empty = context.empty_object();
-            &empty
-        }
-    };
-    let managers = live_or_new(live, new, context.subresource.is_some());
-    meta::set(new, "managedFields", None);
-    // An update of an object that nobody manages does not begin to.
-    if managers.is_empty() && !meta::uid(live).is_empty() {
-        return;
-    }
-    if let Ok(managers) = update_managers(live, new, managers, context) {
-        managers.write(new);
-    }
-}
-
-/// The entries to begin with: those of the request, by which a client may edit or (by an empty list or entry) reset them,
-/// or the object's own where the request has none that can be read. Through a subresource they cannot be edited.
-fn live_or_new(live: &Value, new: &Value, is_subresource: bool) -> Managers {
-    let of_live = || Managers::read(live).unwrap_or_default();
-    if is_subresource {
-        return of_live();
-    }
-    let entries = meta::metadata(new).and_then(|metadata| metadata.get("managedFields")).and_then(Value::as_array);
-    match entries.map(Vec::as_slice) {
-        Some([]) => return Managers::default(),
-        Some([Value::Object(only)]) if only.is_empty() => return Managers::default(),
-        _ => {}
-    }
-    Managers::read(new).ok().filter(|managers| !managers.is_empty()).unwrap_or_else(of_live)
-}
-
-/// The entries after an update. The fault is one of the new object's unless it says otherwise.
-pub(super) fn update_managers(
-    live: &Value,
-    new: &Value,
-    mut managers: Managers,
-    context: &Context<'_>,
-) -> Result<Managers, String> {
-    let shape = context.shape();
-    let check = |object: &Value, which: &str| {
-        fields::validate(object, shape, Duplicates::Allowed)
-            .map_err(|faults| format!("failed to convert {which} object ({}) to smd typed: {faults}", label(object)))
-    };
-    check(new, "new")?;
-    check(live, "live")?;
-    managers.reconcile(context);
-    let changes = Changes::between(live, new, &managers, context)
-        .map_err(|error| format!("failed to update ManagedFields ({}): {error}", label(new)))?;
-    managers.yield_fields(None, &changes);
-    let changed = changes.own().modified.union(&changes.own().added).difference(&never_managed());
-    if !changed.is_empty() {
-        let entry = managers.0.entry(context.manager_id(Operation::Update)).or_default();
-        entry.set = entry.set.union(&changed);
-        entry.api_version = context.kind.api_version();
-        entry.time = Some(context.now.to_owned());
-    }
-    managers.cap();
-    Ok(managers)
-}
-
-/// Reverts the times of entries where nothing else of the object has changed, so that a write without effect is none.
-pub fn keep_times(old: &Value, new: &mut Value) {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(Value::Array(entries)) =
-            meta::metadata_mut(&mut object).and_then(|metadata| metadata.get_mut("managedFields"))
-        {
-            for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
-                entry.remove("time");
-            }
-        }
-        object
-    };
-    let entries = meta::managed_fields(old);
-    if !entries.is_empty()
-        && entries.len() == meta::managed_fields(new).len()
-        && entries != meta::managed_fields(new)
-        && timeless(old) == timeless(new)
-    {
-        let entries = entries.to_vec();
-        meta::set(new, "managedFields", Some(Value::Array(entries)));
-    }
-}
-
-/// Namespace, name and kind of an object as messages show them.
-pub(super) fn label(object: &Value) -> String {
-    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
-    let kind = GroupVersionKind::from_api_version(text("apiVersion"), text("kind"));
-    format!("{}/{}; {kind}", meta::namespace(object), meta::name(object))
-}
-
-/// The fields that belong to the server or to the object's identity.
-pub(super) fn never_managed() -> FieldSet {
-    FieldSet::of_dotted([
-        "apiVersion",
-        "kind",
-        "metadata",
-        "metadata.name",
-        "metadata.namespace",
-        "metadata.creationTimestamp",
-        "metadata.selfLink",
-        "metadata.uid",
-        "metadata.clusterName",
-        "metadata.generation",
-        "metadata.managedFields",
-        "metadata.resourceVersion",
-    ])
-}
 
 /// What a write changes, in the version of the request and in that of every entry.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(in crate::object) struct Changes {
     by_version: BTreeMap<String, Comparison>,
     version: String,
 }
@@ -267,7 +59,7 @@ impl Changes {
 
 /// How a manager came to own fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Operation {
+pub(in crate::object) enum Operation {
     Apply,
     Update,
 }
@@ -283,11 +75,12 @@ impl Operation {
 
 /// What tells entries apart. Someone who applies has one entry for all versions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ManagerId {
-    manager: String,
-    operation: Operation,
-    api_version: String,
-    subresource: String,
+pub(in crate::object) struct ManagerId {
+    pub manager: String,
+    pub operation: Operation,
+    /// Empty for appliers.
+    pub api_version: String,
+    pub subresource: String,
 }
 
 impl ManagerId {
@@ -306,7 +99,7 @@ impl ManagerId {
 
 /// What a manager owns.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
+pub(in crate::object) struct Entry {
     pub set: FieldSet,
     /// The version in which the fields are named.
     pub api_version: String,
@@ -315,11 +108,11 @@ pub(super) struct Entry {
 
 /// All entries of an object.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Managers(pub BTreeMap<ManagerId, Entry>);
+pub(in crate::object) struct Managers(pub BTreeMap<ManagerId, Entry>);
 
 /// A field that a manager owns and another would change.
 #[derive(Debug, Clone)]
-pub(super) struct Conflict {
+pub(in crate::object) struct Conflict {
     pub manager: ManagerId,
     pub path: Path,
 }
@@ -417,7 +210,7 @@ impl Managers {
     }
 
     /// Merges the entries of the managers that updated longest ago, one version at a time, until there are few enough.
-    fn cap(&mut self) {
+    pub fn cap(&mut self) {
         let mut updaters: Vec<(Option<String>, ManagerId)> = self
             .0
             .iter()
@@ -472,13 +265,7 @@ fn encode(id: &ManagerId, entry: &Entry) -> Value {
         out.insert("subresource".to_owned(), id.subresource.clone().into());
     }
     if let Some(time) = &entry.time {
-        out.insert("time".to_owned(), json!(time));
+        out.insert("time".to_owned(), time.clone().into());
     }
     Value::Object(out)
-}
-
-impl From<Faults> for String {
-    fn from(faults: Faults) -> Self {
-        faults.to_string()
-    }
 }
