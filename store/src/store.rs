@@ -132,6 +132,8 @@ pub struct Status {
     pub head: Head,
     /// Bytes of data at which writes are refused.
     pub quota_bytes: u64,
+    /// Bytes of the raft log, which is cut when it has grown long.
+    pub log_bytes: u64,
 }
 
 impl Store {
@@ -209,6 +211,7 @@ impl Store {
             standing: self.0.node.standing(),
             head: *self.0.mvcc.view()?.head(),
             quota_bytes: self.0.config.quota_bytes,
+            log_bytes: self.0.node.log_bytes(),
         })
     }
 

@@ -3,4 +3,5 @@
 
 mod etcd_sequence;
 mod json;
+mod recovery;
 mod store;
