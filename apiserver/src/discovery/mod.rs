@@ -2,4 +2,5 @@
 
 pub mod aggregated;
 pub mod documents;
+pub mod openapi;
 pub mod version;

@@ -42,6 +42,11 @@ pub fn of_type(name: &str) -> &'static str {
     DOCS.get(name).map_or("", |docs| &docs.description)
 }
 
+/// Whether there is documentation of the type.
+pub fn is_documented(name: &str) -> bool {
+    DOCS.contains_key(name)
+}
+
 /// What a field of a type means; empty if it is not documented.
 pub fn of_field(type_name: &str, field: &str) -> &'static str {
     DOCS.get(type_name).and_then(|docs| docs.fields.get(field)).map_or("", String::as_str)

@@ -133,8 +133,10 @@ pub struct Field {
     pub omit_zero: bool,
     /// How appliers share a list.
     pub list_type: ListType,
-    /// How appliers share a map or struct; see [`Field::is_atomic`] for the type's own word on it.
-    pub map_type: MapType,
+    /// The published schema says how a list is shared, rather than leaving it to the default.
+    pub states_list_type: bool,
+    /// How appliers share a map or struct, where the field says it differently from the type; see [`Field::is_atomic`].
+    pub map_type: Option<MapType>,
     /// How a strategic merge patch treats the field.
     pub patch_strategy: PatchStrategy,
     /// The key by which a strategic merge patch matches elements.
@@ -152,10 +154,13 @@ pub struct Field {
 }
 
 impl Field {
-    /// Whether the field is a map or struct that one applier owns as a whole, by its own or its type's word.
+    /// Whether the field is a map or struct that one applier owns as a whole, by its own word or else by its type's.
     pub fn is_atomic(&self) -> bool {
-        self.map_type == MapType::Atomic
-            || matches!(&self.value, ValueType::Message(ty) if ty.map_type == MapType::Atomic)
+        let of_type = || match &self.value {
+            ValueType::Message(ty) => ty.map_type,
+            _ => MapType::Granular,
+        };
+        self.map_type.unwrap_or_else(of_type) == MapType::Atomic
     }
 
     /// The struct type of the field's value, or of the elements of its list or map.

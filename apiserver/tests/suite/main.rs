@@ -6,6 +6,7 @@ mod decoding;
 mod defaults;
 mod discovery;
 mod mutations;
+mod openapi;
 mod patches;
 mod tables;
 mod testdata;

@@ -198,8 +198,8 @@ fn of_field(field: &Field) -> Atom<'_> {
         },
         value => {
             let mut atom = of_value(value);
-            if let Some(map) = &mut atom.map {
-                map.atomic |= field.is_atomic();
+            if let (Some(map), Some(stated)) = (&mut atom.map, field.map_type) {
+                map.atomic = stated == MapType::Atomic;
             }
             if let Some(list) = &mut atom.list
                 && field.list_type != ListType::Atomic

@@ -151,12 +151,13 @@ impl Places {
             pointer: row.pointer,
             omit_empty: row.omit_empty,
             omit_zero: row.omit_zero,
+            states_list_type: row.list_type.is_some(),
             list_type: match row.list_type.as_deref() {
                 Some("set") => ListType::Set,
                 Some("map") => ListType::Map(row.list_map_keys),
                 _ => ListType::Atomic,
             },
-            map_type: map_type(row.map_type.as_deref()),
+            map_type: row.map_type.as_deref().map(|name| map_type(Some(name))),
             patch_strategy: match row.patch_strategy.as_deref() {
                 Some("merge") => PatchStrategy::Merge,
                 Some("replace") => PatchStrategy::Replace,
