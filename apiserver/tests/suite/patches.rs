@@ -12,6 +12,7 @@ use pintle_apiserver::object::meta;
 use pintle_apiserver::object::patch::{PatchError, apply, json, merge, strategic};
 use pintle_apiserver::resources::{ResourceSpec, table};
 use pintle_apiserver::schema::builtin::registry;
+use pintle_apiserver::schema::complete;
 use pintle_apiserver::schema::types::TypeRef;
 use pintle_apiserver::validation;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use crate::testdata::gunzip;
 
 /// Steps that came out exactly as recorded when this was last raised; never to be lowered.
-const FLOOR: usize = 2_159;
+const FLOOR: usize = 2_240;
 
 /// What stands for every time and every allocated port: the recording masks them.
 const NOW: &str = "2026-01-01T00:00:00Z";
@@ -230,6 +231,7 @@ impl Life<'_> {
                 None => parent.remove(field),
             };
         }
+        complete(&mut new, &self.ty);
         new
     }
 }
