@@ -71,7 +71,7 @@ fn matches_label_key(text: &str) -> bool {
 pub fn dns_label(text: &str) -> Messages {
     let mut messages = Messages::new();
     if text.len() > DNS_LABEL_MAX_BYTES {
-        messages.push(too_long(DNS_LABEL_MAX_BYTES));
+        messages.push(too_long_characters(DNS_LABEL_MAX_BYTES));
     }
     if !matches_dns_label(text) {
         messages.push(if matches_dns_subdomain(text) {
@@ -91,16 +91,20 @@ pub fn dns_label(text: &str) -> Messages {
 pub fn dns_subdomain(text: &str) -> Messages {
     let mut messages = Messages::new();
     if text.len() > DNS_SUBDOMAIN_MAX_BYTES {
-        messages.push(too_long(DNS_SUBDOMAIN_MAX_BYTES));
+        messages.push(too_long_characters(DNS_SUBDOMAIN_MAX_BYTES));
     }
     if !matches_dns_subdomain(text) {
-        messages.push(regex_error(
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
-            DNS1123_SUBDOMAIN,
-            &["example.com"],
-        ));
+        messages.push(subdomain_error());
     }
     messages
+}
+
+fn subdomain_error() -> String {
+    regex_error(
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+        DNS1123_SUBDOMAIN,
+        &["example.com"],
+    )
 }
 
 /// A subdomain as in RFC 1123 that may also have underscores.
@@ -127,7 +131,7 @@ pub fn dns_subdomain_with_underscore(text: &str) -> Messages {
 pub fn dns1035_label(text: &str) -> Messages {
     let mut messages = Messages::new();
     if text.len() > DNS_LABEL_MAX_BYTES {
-        messages.push(too_long(DNS_LABEL_MAX_BYTES));
+        messages.push(too_long_characters(DNS_LABEL_MAX_BYTES));
     }
     if !(matches_dns_label(text) && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase)) {
         messages.push(regex_error(
@@ -173,7 +177,13 @@ pub fn label_key(text: &str) -> Messages {
             if prefix.is_empty() {
                 messages.push("prefix part must be non-empty".to_owned());
             } else {
-                messages.extend(dns_subdomain(prefix).into_iter().map(|message| format!("prefix part {message}")));
+                // Upstream counts bytes here, and calls them characters elsewhere.
+                if prefix.len() > DNS_SUBDOMAIN_MAX_BYTES {
+                    messages.push(format!("prefix part {}", too_long(DNS_SUBDOMAIN_MAX_BYTES)));
+                }
+                if !matches_dns_subdomain(prefix) {
+                    messages.push(format!("prefix part {}", subdomain_error()));
+                }
             }
             name
         }
@@ -369,7 +379,7 @@ mod tests {
         for bad in ["", "-a", "a-", "A", "a_b", "é"] {
             assert_eq!(dns_label(bad).len(), 1, "{bad}");
         }
-        assert_eq!(dns_subdomain(&"a".repeat(254)), ["must be no more than 253 bytes"]);
+        assert_eq!(dns_subdomain(&"a".repeat(254)), ["must be no more than 253 characters"]);
         assert!(dns_subdomain("a..b").len() == 1 && dns1035_label("1a").len() == 1);
     }
 

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::field::{Error, Errors, Path, go_quote, is_print};
+use super::field::{BadValue, Error, Errors, Path, go_json, go_quote, is_print};
 use super::formats::{self, NameRule};
 use super::node::Node;
 
@@ -56,7 +56,8 @@ pub fn validate_kube_update(meta: &Node<'_>, old: &Node<'_>, errors: &mut Errors
     kube_finalizers(meta, errors);
 }
 
-fn kube_finalizers(meta: &Node<'_>, errors: &mut Errors) {
+/// Requires finalizers to be Kubernetes' own or to have a domain.
+pub fn kube_finalizers(meta: &Node<'_>, errors: &mut Errors) {
     for finalizer in meta.at("finalizers").items() {
         kube_finalizer(&finalizer, errors);
     }
@@ -157,6 +158,30 @@ pub fn annotations(annotations: &Node<'_>, errors: &mut Errors) {
     }
 }
 
+/// Drops owner references that repeat an earlier one, as writes do before anything judges them. Returns the warning to give.
+pub fn dedup_owner_references(object: &mut Value) -> Option<String> {
+    let references = object.pointer_mut("/metadata/ownerReferences")?.as_array_mut()?;
+    let (mut seen, mut repeated): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
+    references.retain(|reference| {
+        let is_new = !seen.contains(reference);
+        if is_new {
+            seen.push(reference.clone());
+        } else {
+            let uid = reference.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if !repeated.contains(&uid) {
+                repeated.push(uid);
+            }
+        }
+        is_new
+    });
+    (!repeated.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            repeated.join(", ")
+        )
+    })
+}
+
 fn owner_references(references: &Node<'_>, errors: &mut Errors) {
     let mut controller: Option<String> = None;
     for reference in references.items() {
@@ -180,7 +205,7 @@ fn owner_references(references: &Node<'_>, errors: &mut Errors) {
         if api_version == "v1" && reference.text("kind") == "Event" {
             errors.push(Error::invalid(
                 &references.path,
-                owner_reference_json(reference.value),
+                BadValue::Text(owner_reference_text(reference.value)),
                 "/v1, Kind=Event is disallowed from being an owner",
             ));
         }
@@ -190,7 +215,7 @@ fn owner_references(references: &Node<'_>, errors: &mut Errors) {
                 let all: Vec<String> = references.items().map(|item| owner_reference_text(item.value)).collect();
                 errors.push(Error::invalid(
                     &references.path,
-                    super::field::BadValue::Text(format!("[{}]", all.join(","))),
+                    BadValue::Text(format!("[{}]", all.join(","))),
                     format!("Only one reference can have Controller set to true. Found \"true\" in references for {first} and {current}"),
                 ));
             } else {
@@ -200,19 +225,9 @@ fn owner_references(references: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn owner_reference_json(reference: &Value) -> super::field::BadValue {
-    super::field::BadValue::Text(owner_reference_text(reference))
-}
-
 /// An owner reference with its fields in their own order.
 fn owner_reference_text(reference: &Value) -> String {
-    let mut parts = Vec::new();
-    for name in ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"] {
-        if let Some(value) = reference.get(name) {
-            parts.push(format!("\"{name}\":{}", super::field::go_json(value)));
-        }
-    }
-    format!("{{{}}}", parts.join(","))
+    fields_text(reference, &["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"])
 }
 
 fn finalizers(finalizers: &Node<'_>, errors: &mut Errors) {
@@ -300,6 +315,31 @@ pub fn selects(selector: &Node<'_>, labels: &Value) -> bool {
                 _ => found.is_none(),
             }
         })
+}
+
+/// A label selector with its fields in their own order, as errors show it.
+pub fn selector_text(selector: &Value) -> BadValue {
+    let requirement = |requirement: &Value| fields_text(requirement, &["key", "operator", "values"]);
+    let mut parts = Vec::new();
+    if let Some(labels) = selector.get("matchLabels") {
+        parts.push(format!("\"matchLabels\":{}", go_json(labels)));
+    }
+    if let Some(Value::Array(expressions)) = selector.get("matchExpressions") {
+        let expressions: Vec<String> = expressions.iter().map(requirement).collect();
+        parts.push(format!("\"matchExpressions\":[{}]", expressions.join(",")));
+    }
+    if selector.is_null() { BadValue::Value(Value::Null) } else { BadValue::Text(format!("{{{}}}", parts.join(","))) }
+}
+
+/// The fields of a value that it has, in the given order.
+fn fields_text(value: &Value, names: &[&str]) -> String {
+    let mut parts = Vec::new();
+    for name in names {
+        if let Some(value) = value.get(name) {
+            parts.push(format!("\"{name}\":{}", go_json(value)));
+        }
+    }
+    format!("{{{}}}", parts.join(","))
 }
 
 /// Whether a label selector has neither labels nor expressions.

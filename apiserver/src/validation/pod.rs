@@ -194,17 +194,22 @@ fn validate_pod(pod: &Node<'_>, errors: &mut Errors) {
 /// Judges a template of pods, where it is a field of something that makes them.
 pub fn validate_template(template: &Node<'_>, errors: &mut Errors) {
     let (metadata, spec) = (template.at("metadata"), template.at("spec"));
-    // Upstream names the metadata's fields as if they were the template's own.
-    let at = |name: &'static str| Node { value: metadata.get(name), path: template.path.child(name) };
-    meta::labels(&at("labels"), errors);
-    meta::annotations(&at("annotations"), errors);
-    validate_annotations(&at("annotations"), &spec, errors);
+    validate_template_metadata(template, errors);
     validate_spec(&spec, None, errors);
     validate_profile_annotations(&metadata, &spec, errors);
     let ephemeral = spec.at("ephemeralContainers");
     if !ephemeral.is_empty() {
         errors.push(ephemeral.forbidden("ephemeral containers not allowed in pod template"));
     }
+}
+
+/// Judges a template's metadata, whose fields upstream names as if they were the template's own.
+pub fn validate_template_metadata(template: &Node<'_>, errors: &mut Errors) {
+    let metadata = template.at("metadata");
+    let at = |name: &'static str| Node { value: metadata.get(name), path: template.path.child(name) };
+    meta::labels(&at("labels"), errors);
+    meta::annotations(&at("annotations"), errors);
+    validate_annotations(&at("annotations"), &template.at("spec"), errors);
 }
 
 /// Judges a new `PodTemplate` object.
@@ -513,7 +518,7 @@ fn validate_security_context(context: &Node<'_>, spec: &Node<'_>, errors: &mut E
     container::windows_options(&context.at("windowsOptions"), errors);
     container::app_armor_profile(&context.at("appArmorProfile"), errors);
     optional("supplementalGroupsPolicy", &["Merge", "Strict"], errors);
-    optional("seLinuxChangePolicy", &["MountOption", "Recursive"], errors);
+    optional("seLinuxChangePolicy", &["Recursive"], errors);
 }
 
 fn validate_sysctls(sysctls: &Node<'_>, spec: &Node<'_>, errors: &mut Errors) {

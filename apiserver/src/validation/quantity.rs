@@ -71,6 +71,17 @@ impl Quantity {
         self.0 % NANOS == 0
     }
 
+    /// About how much it is.
+    #[allow(clippy::cast_precision_loss, reason = "ratios are compared as floating-point numbers upstream too")]
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / NANOS as f64
+    }
+
+    /// About how many times another it is.
+    pub fn ratio(self, other: Self) -> f64 {
+        self.as_f64() / other.as_f64()
+    }
+
     /// Whether it is a multiple of another, positive one.
     pub fn is_multiple_of(self, other: Self) -> bool {
         other.0 > 0 && self.0 % other.0 == 0

@@ -125,10 +125,15 @@ pub fn pod_name(resource: &str, at: &Node<'_>, errors: &mut Errors) {
     }
 }
 
+/// Whether a resource is one that a quota can limit without a domain.
+pub fn is_quota(resource: &str) -> bool {
+    QUOTA.contains(&resource) || is_quota_huge_page(resource)
+}
+
 /// A resource that a quota can limit.
 pub fn quota_name(resource: &str, at: &Node<'_>, errors: &mut Errors) {
     name(resource, at, errors);
-    if !resource.contains('/') && !QUOTA.contains(&resource) && !is_quota_huge_page(resource) {
+    if !resource.contains('/') && !is_quota(resource) {
         errors.push(Error::invalid(&at.path, resource, "must be a standard resource for quota"));
     }
 }

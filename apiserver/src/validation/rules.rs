@@ -66,16 +66,16 @@ impl Rules {
 }
 
 fn create_namespaced_object(node: &Node<'_>, errors: &mut Errors) {
-    meta::validate(&node.at("metadata"), true, formats::subdomain_name, errors);
+    meta::validate_kube(&node.at("metadata"), true, formats::subdomain_name, errors);
 }
 
 fn create_cluster_object(node: &Node<'_>, errors: &mut Errors) {
-    meta::validate(&node.at("metadata"), false, formats::subdomain_name, errors);
+    meta::validate_kube(&node.at("metadata"), false, formats::subdomain_name, errors);
 }
 
 /// Most kinds judge the metadata of an update once more, and clients see its errors twice.
 fn update_meta(node: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
-    meta::validate_update(&node.at("metadata"), &old.at("metadata"), errors);
+    meta::validate_kube_update(&node.at("metadata"), &old.at("metadata"), errors);
 }
 
 fn nothing(_: &mut Value) {}
@@ -147,31 +147,58 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
 
 fn core(kind: &str) -> Option<Rules> {
     Some(match kind {
-        "ConfigMap" | "Event" | "ResourceQuota" | "ServiceAccount" => Rules::namespaced(nothing),
-        "Endpoints" => Rules::namespaced(service::default_endpoints),
-        "LimitRange" => Rules::namespaced(cluster::default_limit_range),
-        "Namespace" => Rules::cluster(cluster::default_namespace),
-        "Node" => Rules::cluster(cluster::default_node),
+        "ConfigMap" => Rules::namespaced(nothing).judged(config::create_config_map, config::update_config_map),
+        "Event" => Rules::namespaced(nothing),
+        "ResourceQuota" => Rules::namespaced(nothing)
+            .judged(cluster::create_quota, cluster::update_quota)
+            .status(cluster::status_quota),
+        "ServiceAccount" => {
+            Rules::namespaced(nothing).judged(config::create_service_account, config::update_service_account)
+        }
+        "Endpoints" => {
+            Rules::namespaced(service::default_endpoints).judged(service::create_endpoints, service::update_endpoints)
+        }
+        "LimitRange" => Rules::namespaced(cluster::default_limit_range)
+            .judged(cluster::create_limit_range, cluster::update_limit_range),
+        "Namespace" => Rules::cluster(cluster::default_namespace)
+            .judged(cluster::create_namespace, update_meta)
+            .status(cluster::status_namespace),
+        "Node" => Rules::cluster(cluster::default_node)
+            .judged(cluster::create_node, cluster::update_node)
+            .status(cluster::update_node),
         "PersistentVolume" => Rules::cluster(volume::default_persistent_volume),
         "PersistentVolumeClaim" => Rules::namespaced(storage::default_claim),
         "Pod" | "PodStatusResult" => Rules::namespaced(pod::default_pod).judged(pod::create_pod, pod::update_pod),
         "PodTemplate" => {
             Rules::namespaced(pod::default_pod_template).judged(pod::create_pod_template, pod::update_pod_template)
         }
-        "ReplicationController" => Rules::namespaced(workload::default_replication_controller),
-        "Secret" => Rules::namespaced(config::default_secret),
-        "Service" => Rules::namespaced(service::default_service),
+        "ReplicationController" => Rules::namespaced(workload::default_replication_controller)
+            .judged(workload::create_replication_controller, workload::update_replication_controller)
+            .status(workload::status_replica_set),
+        "Secret" => Rules::namespaced(config::default_secret).judged(config::create_secret, config::update_secret),
+        "Service" => {
+            Rules::namespaced(service::default_service).judged(service::create_service, service::update_service)
+        }
         _ => return None,
     })
 }
 
 fn apps(kind: &str) -> Option<Rules> {
     Some(match kind {
-        "ControllerRevision" => Rules::namespaced(nothing),
-        "DaemonSet" => Rules::namespaced(workload::default_daemon_set),
-        "Deployment" => Rules::namespaced(workload::default_deployment),
-        "ReplicaSet" => Rules::namespaced(workload::default_replica_set),
-        "StatefulSet" => Rules::namespaced(workload::default_stateful_set),
+        "ControllerRevision" => Rules::namespaced(nothing)
+            .judged(workload::create_controller_revision, workload::update_controller_revision),
+        "DaemonSet" => Rules::namespaced(workload::default_daemon_set)
+            .judged(workload::create_daemon_set, workload::update_daemon_set)
+            .status(workload::status_daemon_set),
+        "Deployment" => Rules::namespaced(workload::default_deployment)
+            .judged(workload::create_deployment, workload::update_deployment)
+            .status(workload::status_deployment),
+        "ReplicaSet" => Rules::namespaced(workload::default_replica_set)
+            .judged(workload::create_replica_set, workload::update_replica_set)
+            .status(workload::status_replica_set),
+        "StatefulSet" => Rules::namespaced(workload::default_stateful_set)
+            .judged(workload::create_stateful_set, workload::update_stateful_set)
+            .status(workload::status_stateful_set),
         _ => return None,
     })
 }

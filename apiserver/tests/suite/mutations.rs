@@ -99,7 +99,9 @@ fn admitted(gvk: &GroupVersionKind, base: &Base, mut object: Value) -> Option<Va
     let meta = fields.get_mut("metadata")?.as_object_mut()?;
     if let Some((_, rest)) = base.path.split_once("/namespaces/") {
         let namespace = rest.split('/').next()?;
-        meta.entry("namespace").or_insert_with(|| json!(namespace));
+        if meta.get("namespace").and_then(Value::as_str).unwrap_or_default().is_empty() {
+            meta.insert("namespace".to_owned(), json!(namespace));
+        }
     }
     meta.entry("uid").or_insert_with(|| json!("00000000-0000-0000-0000-000000000001"));
     meta.insert("creationTimestamp".to_owned(), json!("2026-01-02T03:04:05Z"));
@@ -107,7 +109,43 @@ fn admitted(gvk: &GroupVersionKind, base: &Base, mut object: Value) -> Option<Va
     meta.remove("deletionTimestamp");
     meta.remove("managedFields");
     meta.remove("selfLink");
+    drop(validation::meta::dedup_owner_references(&mut object));
+    prepare(gvk, &mut object);
     Some(object)
+}
+
+/// What strategies and admission add that validation relies on.
+fn prepare(gvk: &GroupVersionKind, object: &mut Value) -> Option<()> {
+    let uid = object.pointer("/metadata/uid")?.clone();
+    let name = object.pointer("/metadata/name").cloned().unwrap_or_default();
+    let spec = object.get_mut("spec")?.as_object_mut()?;
+    match gvk.kind.as_str() {
+        "Pod" => {
+            let account = spec.entry("serviceAccountName").or_insert_with(|| json!("default"));
+            if account == "" {
+                *account = json!("default");
+            }
+            spec.insert("serviceAccount".to_owned(), spec.get("serviceAccountName")?.clone());
+        }
+        "Job" if spec.get("manualSelector") != Some(&json!(true)) => {
+            let labels = spec.get_mut("template")?.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
+            let labels = labels.as_object_mut()?.entry("labels").or_insert_with(|| json!({})).as_object_mut()?;
+            for prefix in ["", "batch.kubernetes.io/"] {
+                labels.insert(format!("{prefix}controller-uid"), uid.clone());
+                labels.insert(format!("{prefix}job-name"), name.clone());
+            }
+            let selector = spec.entry("selector").or_insert_with(|| json!({})).as_object_mut()?;
+            let labels = selector.entry("matchLabels").or_insert_with(|| json!({})).as_object_mut()?;
+            labels.insert("batch.kubernetes.io/controller-uid".to_owned(), uid);
+        }
+        "Service" => {
+            if let Some(ip) = spec.get("clusterIP").filter(|ip| *ip != "").cloned() {
+                spec.entry("clusterIPs").or_insert_with(|| json!([ip]));
+            }
+        }
+        _ => {}
+    }
+    Some(())
 }
 
 fn first_line(text: &str) -> &str {
