@@ -96,3 +96,34 @@ pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
 pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
 /// Changes that are looked at in one go when dropping what was compacted.
 pub const PRUNE_CHANGES: usize = 10_000;
+
+
+/// How long a client may take for the TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send the headers of an HTTP/1 request.
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an HTTP/2 connection may be silent before the client is asked whether it is still there.
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a client may take to answer that.
+pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Bytes of a request that a client may send before it is read.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Bytes of all requests of one connection that its client may send before they are read.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Requests that one connection may have open unless a flag says otherwise (etcd's `--max-concurrent-streams`, which is unlimited there).
+pub const DEFAULT_CONCURRENT_STREAMS: u32 = 65_536;
+
+/// How long a server that stops lets open requests finish.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often watches that ask for it hear of progress unless a flag says otherwise (etcd's `--watch-progress-notify-interval`).
+pub const WATCH_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The shortest such interval.
+pub const MIN_WATCH_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@ mod maintenance;
 mod status;
 mod watch;
 
+use bytes::Bytes;
 use pintle_proto::etcdserverpb::cluster_server::ClusterServer;
 use pintle_proto::etcdserverpb::kv_server::KvServer;
 use pintle_proto::etcdserverpb::lease_server::LeaseServer;
@@ -16,25 +17,65 @@ use pintle_proto::etcdserverpb::watch_server::WatchServer;
 use pintle_proto::health::health_server::HealthServer;
 pub use tonic::body::Body;
 use tonic::service::Routes;
+use tower::ServiceExt;
 
+use crate::error::StoreError;
 use crate::limits::REQUEST_OVERHEAD_BYTES;
 use crate::store::Store;
 use crate::watch::StreamSettings;
 
-/// All services of `store`, as one HTTP service.
-pub fn routes(store: &Store, settings: StreamSettings) -> Routes {
-    // A message may be a little larger than the request in it, so that a request that is too large is told so by its own error.
-    let max_message_bytes = store.config().max_request_bytes + REQUEST_OVERHEAD_BYTES;
-    Routes::new(KvServer::new(kv::KvService::new(store.clone())).max_decoding_message_size(max_message_bytes))
-        .add_service(
-            WatchServer::new(watch::WatchService::new(store.clone(), settings))
-                .max_decoding_message_size(max_message_bytes),
-        )
-        .add_service(
-            LeaseServer::new(lease::LeaseService::new(store.clone())).max_decoding_message_size(max_message_bytes),
-        )
-        .add_service(ClusterServer::new(cluster::ClusterService::new(store.clone())))
-        .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(store.clone())))
-        .add_service(HealthServer::new(health::HealthService))
-        .prepare()
+/// All services of a store, as one HTTP service.
+#[derive(Clone)]
+pub struct Services {
+    store: Store,
+    routes: Routes,
+}
+
+impl Services {
+    /// Serves `store`.
+    pub fn new(store: Store, settings: StreamSettings) -> Self {
+        // A message may be a little larger than the request in it, so that a request that is too large is told so by its own error.
+        let max_message_bytes = store.config().max_request_bytes + REQUEST_OVERHEAD_BYTES;
+        let routes =
+            Routes::new(KvServer::new(kv::KvService::new(store.clone())).max_decoding_message_size(max_message_bytes))
+                .add_service(
+                    WatchServer::new(watch::WatchService::new(store.clone(), settings))
+                        .max_decoding_message_size(max_message_bytes),
+                )
+                .add_service(
+                    LeaseServer::new(lease::LeaseService::new(store.clone()))
+                        .max_decoding_message_size(max_message_bytes),
+                )
+                .add_service(ClusterServer::new(cluster::ClusterService::new(store.clone())))
+                .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(store.clone())))
+                .add_service(HealthServer::new(health::HealthService))
+                .prepare();
+        Self { store, routes }
+    }
+
+    /// Answers one request.
+    pub async fn call<B>(&self, request: http::Request<B>) -> http::Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if needs_leader(request.headers()) && self.store.status().standing.leader_id == 0 {
+            return status::status(StoreError::NoLeader).into_http();
+        }
+        match self.routes.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Whether a request is gRPC.
+pub fn is_grpc(headers: &http::HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], http::HeaderValue::as_bytes);
+    content_type.starts_with(b"application/grpc")
+}
+
+/// Whether the client would rather fail than be served by a member that knows no leader (etcd's `WithRequireLeader`).
+fn needs_leader(headers: &http::HeaderMap) -> bool {
+    headers.get("hasleader").is_some_and(|value| value == "true")
 }
