@@ -59,7 +59,7 @@ impl Services {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if needs_leader(request.headers()) && self.store.status().standing.leader_id == 0 {
+        if needs_leader(request.headers()) && self.store.standing().leader_id == 0 {
             return status::status(StoreError::NoLeader).into_http();
         }
         match self.routes.clone().oneshot(request).await {

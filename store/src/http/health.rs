@@ -67,7 +67,7 @@ impl Check {
             }
             Self::SerializableRead => read(store, true).await.map_err(|error| format!("range error: {error}")),
             Self::LinearizableRead => read(store, false).await.map_err(|error| format!("range error: {error}")),
-            Self::NonLearner if store.status().standing.is_learner => Err("not supported for learner".to_owned()),
+            Self::NonLearner if store.standing().is_learner => Err("not supported for learner".to_owned()),
             Self::NonLearner => Ok(()),
         }
     }
@@ -135,7 +135,7 @@ async fn unhealthy(store: &Store, query: &Query) -> Option<String> {
     if let Some(alarm) = alarms.iter().find(|alarm| !query.excluded.contains(alarm.alarm().as_str_name())) {
         return Some(format!("ALARM {}", alarm.alarm().as_str_name()));
     }
-    if !query.serializable && store.status().standing.leader_id == 0 {
+    if !query.serializable && store.standing().leader_id == 0 {
         return Some("RAFT NO LEADER".to_owned());
     }
     read(store, query.serializable).await.err().map(|error| format!("RANGE ERROR:{error}"))

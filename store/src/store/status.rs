@@ -4,12 +4,18 @@ use pintle_proto::etcdserverpb as pb;
 
 use super::Store;
 use crate::error::StoreError;
+use crate::raft::node::Standing;
 use crate::version;
 
 impl Store {
+    /// Where this node stands in the cluster. Looks at no data.
+    pub fn standing(&self) -> Standing {
+        self.0.node.standing()
+    }
+
     /// The answer to etcd's `Status`.
     pub fn status_response(&self) -> Result<pb::StatusResponse, StoreError> {
-        let standing = self.0.node.standing();
+        let standing = self.standing();
         let view = self.0.mvcc.view()?;
         let used = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let head = view.head();
