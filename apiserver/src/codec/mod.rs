@@ -4,5 +4,6 @@ pub mod base64;
 pub mod json;
 pub mod negotiate;
 pub mod protobuf;
+pub mod revision;
 pub mod table;
 pub mod time;

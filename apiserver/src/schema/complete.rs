@@ -17,15 +17,13 @@ pub fn complete(value: &mut Value, ty: &Type) {
             }
             finish(map, ty);
         }
-        (Form::List(item), Value::Array(items)) => items.iter_mut().for_each(|value| complete_item(value, item)),
-        (Form::Map(item), Value::Object(map)) => map.values_mut().for_each(|value| complete_item(value, item)),
+        (Form::List(item), Value::Array(items)) => each(items, |value| complete_item(value, item)),
+        (Form::Map(item), Value::Object(map)) => each(map.values_mut(), |value| complete_item(value, item)),
         (
             Form::SchemaOrArray(schema) | Form::SchemaOrBool(schema) | Form::SchemaOrStringArray(schema),
             value @ Value::Object(_),
         ) => complete(value, schema),
-        (Form::SchemaOrArray(schema), Value::Array(items)) => {
-            items.iter_mut().for_each(|value| complete(value, schema))
-        }
+        (Form::SchemaOrArray(schema), Value::Array(items)) => each(items, |value| complete(value, schema)),
         _ => {}
     }
 }
@@ -33,9 +31,15 @@ pub fn complete(value: &mut Value, ty: &Type) {
 fn complete_value(value: &mut Value, ty: &ValueType) {
     match (ty, value) {
         (ValueType::Message(ty), value) => complete(value, ty),
-        (ValueType::List(item), Value::Array(items)) => items.iter_mut().for_each(|value| complete_item(value, item)),
-        (ValueType::Map(item), Value::Object(map)) => map.values_mut().for_each(|value| complete_item(value, item)),
+        (ValueType::List(item), Value::Array(items)) => each(items, |value| complete_item(value, item)),
+        (ValueType::Map(item), Value::Object(map)) => each(map.values_mut(), |value| complete_item(value, item)),
         _ => {}
+    }
+}
+
+fn each<'v>(values: impl IntoIterator<Item = &'v mut Value>, complete: impl Fn(&mut Value)) {
+    for value in values {
+        complete(value);
     }
 }
 

@@ -1,12 +1,15 @@
 //! The codecs against objects recorded from kube-apiserver 1.36: the same text, the same bytes.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pintle_apiserver::codec::json::{self, FieldValidation};
 use pintle_apiserver::codec::protobuf;
+use pintle_apiserver::codec::revision::{self, KeyOrder};
 use pintle_apiserver::schema::{self, GroupVersionKind, TypeRef, ValueType, builtin};
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -102,9 +105,15 @@ fn forget_zero_times(value: &mut Value, ty: &ValueType) {
             }
         }
         (ValueType::List(item), Value::Array(items)) => {
-            items.iter_mut().for_each(|value| forget_zero_times(value, item))
+            for value in items {
+                forget_zero_times(value, item);
+            }
         }
-        (ValueType::Map(item), Value::Object(map)) => map.values_mut().for_each(|value| forget_zero_times(value, item)),
+        (ValueType::Map(item), Value::Object(map)) => {
+            for value in map.values_mut() {
+                forget_zero_times(value, item);
+            }
+        }
         _ => {}
     }
 }
@@ -202,4 +211,121 @@ fn completing_restores_what_is_always_written() {
     schema::complete(&mut pod, &ty);
     let text = r#"{"kind":"Pod","apiVersion":"v1","metadata":{},"spec":{"containers":null},"status":{}}"#;
     assert_eq!(String::from_utf8(json::encode(&pod, &ty)).unwrap(), text);
+}
+
+/// Every recorded object without and with a resourceVersion.
+fn revised(revision: i64) -> Vec<(TypeRef, Value, Value)> {
+    let objects = gunzip::<BTreeMap<String, BTreeMap<String, Recorded>>>("objects.json.gz");
+    let decoded = objects.into_values().flat_map(BTreeMap::into_values).map(|recorded| {
+        let mut before = decode(&STANDARD.decode(&recorded.protobuf).unwrap());
+        let metadata = before["metadata"].as_object_mut()?;
+        metadata.remove("resourceVersion");
+        let mut after = before.clone();
+        after["metadata"]["resourceVersion"] = Value::from(revision.to_string());
+        Some((type_of_object(&before), before, after))
+    });
+    decoded.flatten().filter(|(ty, ..)| has_object_meta(ty)).collect()
+}
+
+fn has_object_meta(ty: &TypeRef) -> bool {
+    let metadata = ty.field("metadata").and_then(|field| field.element_type());
+    metadata.is_some_and(|metadata| metadata.name.ends_with(".ObjectMeta"))
+}
+
+#[test]
+fn a_spliced_revision_is_what_the_encoder_writes() {
+    for revision in [1, 9, 10, 127, 128, 99_999, 123_456_789_012, i64::MAX] {
+        let objects = revised(revision);
+        assert!(objects.len() > 200);
+        for (ty, before, after) in objects {
+            let spliced = revision::splice(&protobuf::encode(&before, &ty), revision).unwrap();
+            assert_eq!(same(&spliced, &protobuf::encode(&after, &ty)), Ok(()), "{}", ty.name);
+            let again = revision::splice(&spliced, revision).unwrap();
+            assert_eq!(same(&again, &spliced), Ok(()), "{}", ty.name);
+            let text = revision::splice_json(&json::encode(&before, &ty), revision, KeyOrder::Schema);
+            assert_eq!(same(&text, &json::encode(&after, &ty)), Ok(()), "{}", ty.name);
+            let text = revision::splice_json(&json::encode_unstructured(&before), revision, KeyOrder::Sorted);
+            assert_eq!(same(&text, &json::encode_unstructured(&after)), Ok(()), "{}", ty.name);
+        }
+    }
+}
+
+#[test]
+fn one_field_is_read_without_the_others() {
+    for (ty, object, _) in revised(1) {
+        let message = protobuf::encode_message(&object, &ty);
+        for path in
+            [&["metadata"][..], &["metadata", "name"], &["metadata", "labels"], &["spec", "nodeName"], &["status"]]
+        {
+            let pointer: String = path.iter().flat_map(|name| ["/", name]).collect();
+            let expected = object.pointer(&pointer).cloned().unwrap_or_default();
+            let found = protobuf::peek(&message, &ty, path).unwrap();
+            let unset = found.is_null() || found == "";
+            assert!(found == expected || unset && expected.is_null(), "{} {pointer}: {found} {expected}", ty.name);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Bytes from anywhere are refused or read, never worse.
+    #[test]
+    fn malformed_bytes_are_refused(flips in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..20), cut in any::<usize>()) {
+        let objects = sample();
+        for (ty, bytes) in &objects {
+            let mut broken = bytes.clone();
+            for (at, byte) in &flips {
+                let at = at % broken.len();
+                broken[at] = *byte;
+            }
+            broken.truncate(cut % (bytes.len() * 2));
+            let decoded = protobuf::decode_message(&broken, ty);
+            if let Ok(object) = decoded {
+                protobuf::encode_message(&object, ty);
+            }
+            let _ = revision::splice_message(&broken, 7);
+            let _ = protobuf::decode(&broken, type_of);
+            let _ = json::decode(&broken, ty, FieldValidation::Strict);
+            let _ = json::type_meta(&broken);
+            revision::splice_json(&broken, 7, KeyOrder::Schema);
+        }
+    }
+
+    /// A text that is broken in places is refused or read, never worse.
+    #[test]
+    fn malformed_texts_are_refused(flips in proptest::collection::vec((any::<usize>(), "[{}\\[\\]\",:0-9a-z\\\\ ]"), 1..6)) {
+        for (ty, bytes) in &sample() {
+            let mut text = json::encode(&protobuf::decode_message(bytes, ty).unwrap(), ty);
+            for (at, byte) in &flips {
+                let at = at % text.len();
+                text[at] = byte.as_bytes()[0];
+            }
+            if let Ok(decoded) = json::decode(&text, ty, FieldValidation::Warn) {
+                let again = json::encode(&decoded.object, ty);
+                prop_assert_eq!(json::decode(&again, ty, FieldValidation::Strict).unwrap().object, decoded.object);
+            }
+            revision::splice_json(&text, 7, KeyOrder::Sorted);
+        }
+    }
+}
+
+/// Objects with all kinds of fields.
+fn sample() -> Vec<(TypeRef, Vec<u8>)> {
+    static SAMPLE: LazyLock<Vec<(TypeRef, Vec<u8>)>> = LazyLock::new(|| {
+        let objects = gunzip::<BTreeMap<String, BTreeMap<String, Recorded>>>("objects.json.gz");
+        let kinds = [
+            "v1/Service",
+            "autoscaling/v2/HorizontalPodAutoscaler",
+            "apiextensions.k8s.io/v1/CustomResourceDefinition",
+        ];
+        let read = |kind: &&str| {
+            let object = decode(&STANDARD.decode(&objects[*kind]["skeleton"].protobuf).unwrap());
+            let ty = type_of_object(&object);
+            let message = protobuf::encode_message(&object, &ty);
+            (ty, message)
+        };
+        kinds.iter().map(read).collect()
+    });
+    SAMPLE.clone()
 }

@@ -54,16 +54,13 @@ fn without_times(text: &str) -> String {
                 .zip(bytes)
                 .all(|(shape, byte)| if *shape == b'0' { byte.is_ascii_digit() } else { shape == byte });
         let zone = rest.find('Z').filter(|_| fits);
-        let taken = match zone {
-            Some(zone) => {
-                out.push_str("<time>");
-                zone + 1
-            }
-            None => {
-                let c = rest.chars().next().unwrap();
-                out.push(c);
-                c.len_utf8()
-            }
+        let taken = if let Some(zone) = zone {
+            out.push_str("<time>");
+            zone + 1
+        } else {
+            let c = rest.chars().next().unwrap();
+            out.push(c);
+            c.len_utf8()
         };
         rest = &rest[taken..];
     }

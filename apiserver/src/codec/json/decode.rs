@@ -1,7 +1,5 @@
 //! The decoder: one pass over a checked text, led by the schema, straight into served form.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
 use crate::codec::base64;
@@ -10,6 +8,7 @@ use crate::object::quantity::Quantity;
 use crate::schema::complete::{finish, zero};
 use crate::schema::types::{Form, Type, TypeRef, ValueType};
 
+use super::walk::Walk;
 use super::{DecodeError, number, scan, text};
 
 /// What to do about unknown and duplicate fields (`?fieldValidation=`).
@@ -49,7 +48,7 @@ const FAULTS_MAX: usize = 100;
 pub fn decode(data: &[u8], ty: &Type, validation: FieldValidation) -> Result<Decoded, DecodeError> {
     decode_with(data, validation, |decoder| {
         let mut object = Value::Null;
-        if decoder.peek() == Some(b'{') || !ty.is_struct() {
+        if decoder.text.peek() == Some(b'{') || !ty.is_struct() {
             decoder.named(ty, &mut object)?;
         } else {
             decoder.refuse(&ty.go_name);
@@ -61,7 +60,7 @@ pub fn decode(data: &[u8], ty: &Type, validation: FieldValidation) -> Result<Dec
 /// Decodes a text whose type is not known: an object with whatever is in it.
 pub fn decode_unstructured(data: &[u8], validation: FieldValidation) -> Result<Decoded, DecodeError> {
     decode_with(data, validation, |decoder| {
-        if decoder.peek() != Some(b'{') {
+        if decoder.text.peek() != Some(b'{') {
             decoder.refuse("map[string]interface {}");
             return Ok(Value::Null);
         }
@@ -136,8 +135,7 @@ impl GoType<'_> {
 }
 
 struct Decoder<'t> {
-    data: &'t [u8],
-    at: usize,
+    text: Walk<'t>,
     /// Whether unknown and duplicate fields are noted.
     strict: bool,
     /// The unknown and duplicate fields, as texts.
@@ -155,15 +153,13 @@ struct Decoder<'t> {
 impl<'t> Decoder<'t> {
     fn new(data: &'t [u8], strict: bool) -> Self {
         let (faults, path, go_path, structure) = Default::default();
-        let mut decoder = Self { data, at: 0, strict, faults, path, go_path, structure, saved: None };
-        decoder.space();
-        decoder
+        Self { text: Walk::new(data), strict, faults, path, go_path, structure, saved: None }
     }
 
     /// Decodes a value into `slot`, which holds null or what an earlier duplicate left. Null stands for nil and for
     /// "not set".
     fn value(&mut self, ty: &ValueType, go: GoType<'_>, pointer: bool, slot: &mut Value) -> Result<(), DecodeError> {
-        let Some(first) = self.peek() else { return Ok(()) };
+        let Some(first) = self.text.peek() else { return Ok(()) };
         if first == b'n' {
             return self.null(ty, pointer, slot);
         }
@@ -184,7 +180,7 @@ impl<'t> Decoder<'t> {
                 Ok(())
             }
             (ValueType::String, b'"') => {
-                *slot = Value::String(self.string().into_owned());
+                *slot = Value::String(self.text.string().into_owned());
                 Ok(())
             }
             (ValueType::Bytes, b'"') => {
@@ -193,7 +189,7 @@ impl<'t> Decoder<'t> {
             }
             (ValueType::Bool, b't' | b'f') => {
                 *slot = Value::Bool(first == b't');
-                self.skip();
+                self.text.skip();
                 Ok(())
             }
             (ValueType::Int32 | ValueType::Int64 | ValueType::Float64, b'-' | b'0'..=b'9') => {
@@ -209,7 +205,7 @@ impl<'t> Decoder<'t> {
 
     /// Null makes nil of what can be nil; other values stay as they are.
     fn null(&mut self, ty: &ValueType, pointer: bool, slot: &mut Value) -> Result<(), DecodeError> {
-        self.skip();
+        self.text.skip();
         let clears = match ty {
             ValueType::List(_) | ValueType::Map(_) | ValueType::Bytes | ValueType::Any => true,
             ValueType::Message(ty) => match ty.form {
@@ -231,7 +227,7 @@ impl<'t> Decoder<'t> {
 
     /// A list or map that has a name of its own.
     fn collection(&mut self, ty: &TypeRef, slot: &mut Value) -> Result<(), DecodeError> {
-        match (&ty.form, self.peek()) {
+        match (&ty.form, self.text.peek()) {
             (Form::List(item), Some(b'[')) => self.list(item, GoType::Derived, slot),
             (Form::Map(item), Some(b'{')) => self.map(item, GoType::Derived, slot),
             _ => {
@@ -243,25 +239,25 @@ impl<'t> Decoder<'t> {
 
     /// A struct, or a value that reads itself: its errors end the decoding.
     fn named(&mut self, ty: &Type, slot: &mut Value) -> Result<(), DecodeError> {
-        let first = self.peek().unwrap_or_default();
+        let first = self.text.peek().unwrap_or_default();
         match &ty.form {
             Form::Struct => return self.object(ty, slot),
             Form::List(item) => return self.list(item, GoType::Derived, slot),
             Form::Map(item) => return self.map(item, GoType::Derived, slot),
             Form::Time | Form::MicroTime if first != b'"' => return Err(self.mismatch("string")),
-            Form::Time => *slot = time(&self.string(), Layout::Seconds)?,
-            Form::MicroTime => *slot = time(&self.string(), Layout::Micros)?,
+            Form::Time => *slot = time(&self.text.string(), Layout::Seconds)?,
+            Form::MicroTime => *slot = time(&self.text.string(), Layout::Micros)?,
             Form::Quantity => {
-                let raw = String::from_utf8_lossy(self.skip());
+                let raw = String::from_utf8_lossy(self.text.skip());
                 let unquoted = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(&raw);
                 let canonical = Quantity::canonical(unquoted.trim());
                 *slot = Value::String(canonical.map_err(|error| DecodeError::Invalid(error.to_string()))?);
             }
-            Form::IntOrString if first == b'"' => *slot = Value::String(self.string().into_owned()),
+            Form::IntOrString if first == b'"' => *slot = Value::String(self.text.string().into_owned()),
             Form::IntOrString => {
-                let integer = self.literal().parse::<i32>();
+                let integer = self.text.literal().parse::<i32>();
                 *slot = Value::from(integer.map_err(|_| self.mismatch_exact("int32"))?);
-                self.skip();
+                self.text.skip();
             }
             Form::RawExtension | Form::FieldsV1 | Form::Json => {
                 let strict = std::mem::replace(&mut self.strict, false);
@@ -286,13 +282,13 @@ impl<'t> Decoder<'t> {
             (Form::SchemaOrStringArray(_), b'[') => self.list(&ValueType::String, GoType::Derived, slot)?,
             (Form::SchemaOrBool(_), b't' | b'f') => {
                 *slot = Value::Bool(first == b't');
-                self.skip();
+                self.text.skip();
             }
             (Form::SchemaOrBool(_), _) => {
                 return Err(DecodeError::Invalid("boolean or JSON schema expected".to_owned()));
             }
             _ => {
-                self.skip();
+                self.text.skip();
             }
         }
         self.strict = strict;
@@ -304,8 +300,8 @@ impl<'t> Decoder<'t> {
         let mut seen = vec![false; if self.strict { ty.fields.len() } else { 0 }];
         let (path, go_path) = (self.path.len(), self.go_path.len());
         let outer = std::mem::take(&mut self.structure);
-        self.open();
-        while let Some(key) = self.key() {
+        self.text.open();
+        while let Some(key) = self.text.key() {
             let known = ty.position(&key).and_then(|at| ty.fields.get(at).map(|field| (at, field)));
             if let Some((at, field)) = known {
                 match seen.get_mut(at) {
@@ -327,9 +323,9 @@ impl<'t> Decoder<'t> {
                 self.go_path.truncate(go_path);
             } else {
                 self.fault("unknown field", &key);
-                self.skip();
+                self.text.skip();
             }
-            self.separator();
+            self.text.separator();
         }
         self.structure = outer;
         finish(&mut map, ty);
@@ -341,8 +337,8 @@ impl<'t> Decoder<'t> {
         let mut map = taken_map(slot);
         let mut seen = std::collections::HashSet::new();
         let path = self.path.len();
-        self.open();
-        while let Some(key) = self.key() {
+        self.text.open();
+        while let Some(key) = self.text.key() {
             if self.strict && !seen.insert(key.clone()) {
                 self.fault("duplicate field", &key);
             }
@@ -350,7 +346,7 @@ impl<'t> Decoder<'t> {
             let element = self.element(item, go, Value::Null)?;
             map.insert(key.into_owned(), element);
             self.path.truncate(path);
-            self.separator();
+            self.text.separator();
         }
         *slot = Value::Object(map);
         Ok(())
@@ -361,12 +357,12 @@ impl<'t> Decoder<'t> {
         let mut earlier = if let Value::Array(items) = slot.take() { items } else { Vec::new() }.into_iter();
         let mut items = Vec::new();
         let path = self.path.len();
-        self.open();
-        while !self.close(b']') {
+        self.text.open();
+        while !self.text.close(b']') {
             join_index(&mut self.path, items.len());
             items.push(self.element(item, go, earlier.next().unwrap_or_default())?);
             self.path.truncate(path);
-            self.separator();
+            self.text.separator();
         }
         *slot = Value::Array(items);
         Ok(())
@@ -381,11 +377,11 @@ impl<'t> Decoder<'t> {
     /// A value of no known type.
     fn any(&mut self) -> Value {
         let path = self.path.len();
-        match self.peek() {
+        match self.text.peek() {
             Some(b'{') => {
                 let mut map = Map::new();
-                self.open();
-                while let Some(key) = self.key() {
+                self.text.open();
+                while let Some(key) = self.text.key() {
                     if map.contains_key(key.as_ref()) {
                         self.fault("duplicate field", &key);
                     }
@@ -393,41 +389,41 @@ impl<'t> Decoder<'t> {
                     let value = self.any();
                     map.insert(key.into_owned(), value);
                     self.path.truncate(path);
-                    self.separator();
+                    self.text.separator();
                 }
                 Value::Object(map)
             }
             Some(b'[') => {
                 let mut items = Vec::new();
-                self.open();
-                while !self.close(b']') {
+                self.text.open();
+                while !self.text.close(b']') {
                     join_index(&mut self.path, items.len());
                     items.push(self.any());
                     self.path.truncate(path);
-                    self.separator();
+                    self.text.separator();
                 }
                 Value::Array(items)
             }
-            Some(b'"') => Value::String(self.string().into_owned()),
-            Some(b't' | b'f') => Value::Bool(self.skip() == b"true"),
+            Some(b'"') => Value::String(self.text.string().into_owned()),
+            Some(b't' | b'f') => Value::Bool(self.text.skip() == b"true"),
             Some(b'-' | b'0'..=b'9') => {
-                let number = number::untyped(&self.literal());
+                let number = number::untyped(&self.text.literal());
                 if number.is_none() {
                     let error = self.mismatch_exact("float64");
                     self.saved.get_or_insert(error);
                 }
-                self.skip();
+                self.text.skip();
                 number.unwrap_or_default()
             }
             _ => {
-                self.skip();
+                self.text.skip();
                 Value::Null
             }
         }
     }
 
     fn number(&mut self, ty: &ValueType, go: GoType<'_>, slot: &mut Value) {
-        let text = self.literal();
+        let text = self.text.literal();
         let number = match ty {
             ValueType::Int32 => text.parse::<i32>().ok().map(Value::from),
             ValueType::Int64 => text.parse::<i64>().ok().map(Value::from),
@@ -439,11 +435,11 @@ impl<'t> Decoder<'t> {
             let error = self.mismatch_exact(&go.spell(ty));
             self.saved.get_or_insert(error);
         }
-        self.skip();
+        self.text.skip();
     }
 
     fn bytes(&mut self, slot: &mut Value) {
-        match base64::decode(&self.string()) {
+        match base64::decode(&self.text.string()) {
             Ok(bytes) => *slot = Value::String(base64::encode(&bytes)),
             Err(error) => {
                 self.saved.get_or_insert(DecodeError::Invalid(error.to_string()));
@@ -453,30 +449,30 @@ impl<'t> Decoder<'t> {
 
     fn type_meta(&mut self) -> Result<TypeMeta, DecodeError> {
         let mut meta = TypeMeta::default();
-        let first = self.peek();
+        let first = self.text.peek();
         if first != Some(b'{') {
             let target = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
             return if first == Some(b'n') { Ok(meta) } else { Err(self.mismatch(target)) };
         }
-        self.open();
-        while let Some(key) = self.key() {
+        self.text.open();
+        while let Some(key) = self.text.key() {
             let target = match () {
                 () if key.eq_ignore_ascii_case("apiVersion") => Some(("apiVersion", &mut meta.api_version)),
                 () if key.eq_ignore_ascii_case("kind") => Some(("kind", &mut meta.kind)),
                 () => None,
             };
-            match (target, self.peek()) {
-                (Some((_, target)), Some(b'"')) => *target = self.string().into_owned(),
+            match (target, self.text.peek()) {
+                (Some((_, target)), Some(b'"')) => *target = self.text.string().into_owned(),
                 (Some((name, _)), Some(first)) if first != b'n' => {
                     name.clone_into(&mut self.go_path);
                     self.refuse("string");
                     self.go_path.clear();
                 }
                 _ => {
-                    self.skip();
+                    self.text.skip();
                 }
             }
-            self.separator();
+            self.text.separator();
         }
         self.saved.take().map_or(Ok(meta), Err)
     }
@@ -485,12 +481,12 @@ impl<'t> Decoder<'t> {
     fn refuse(&mut self, target: &str) {
         let error = self.mismatch(target);
         self.saved.get_or_insert(error);
-        self.skip();
+        self.text.skip();
     }
 
     /// The error for the current value, which is of another kind than the target.
     fn mismatch(&self, target: &str) -> DecodeError {
-        let value = match self.peek() {
+        let value = match self.text.peek() {
             Some(b'{') => "object",
             Some(b'[') => "array",
             Some(b'"') => "string",
@@ -503,8 +499,8 @@ impl<'t> Decoder<'t> {
 
     /// The error for the current value, a number that the target cannot hold; other kinds are named without their value.
     fn mismatch_exact(&self, target: &str) -> DecodeError {
-        match self.peek() {
-            Some(b'-' | b'0'..=b'9') => self.mismatched(format!("number {}", self.literal()), target),
+        match self.text.peek() {
+            Some(b'-' | b'0'..=b'9') => self.mismatched(format!("number {}", self.text.literal()), target),
             _ => self.mismatch(target),
         }
     }
@@ -527,116 +523,6 @@ impl<'t> Decoder<'t> {
         let fault = format!("{what} {}", text::go_quote(&path));
         if !self.faults.contains(&fault) {
             self.faults.push(fault);
-        }
-    }
-
-    // The text has been checked: the functions below only find their way in it.
-
-    fn peek(&self) -> Option<u8> {
-        self.data.get(self.at).copied()
-    }
-
-    fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-            self.at += 1;
-        }
-    }
-
-    /// Goes past the bracket that opens an object or list.
-    fn open(&mut self) {
-        self.at += 1;
-        self.space();
-    }
-
-    /// Goes past the bracket if it is there, or if the text ends.
-    fn close(&mut self, bracket: u8) -> bool {
-        let closes = self.peek().is_none_or(|byte| byte == bracket);
-        if closes {
-            self.at += 1;
-            self.space();
-        }
-        closes
-    }
-
-    /// Goes past a comma.
-    fn separator(&mut self) {
-        if self.peek() == Some(b',') {
-            self.at += 1;
-            self.space();
-        }
-    }
-
-    /// The next key of an object, or nothing past its end.
-    fn key(&mut self) -> Option<Cow<'t, str>> {
-        if self.close(b'}') {
-            return None;
-        }
-        let key = self.string();
-        self.at += 1;
-        self.space();
-        Some(key)
-    }
-
-    fn string(&mut self) -> Cow<'t, str> {
-        let raw = self.skip();
-        let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-        match std::str::from_utf8(inner) {
-            Ok(plain) if !inner.contains(&b'\\') => Cow::Borrowed(plain),
-            _ => Cow::Owned(text::unescape(inner)),
-        }
-    }
-
-    /// The scalar at the current place, without going past it.
-    fn literal(&self) -> String {
-        let rest = self.data.get(self.at..).unwrap_or_default();
-        let end = rest.iter().position(|byte| b",]} \t\r\n".contains(byte)).unwrap_or(rest.len());
-        String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).into_owned()
-    }
-
-    /// Goes past a value and the space behind it, and answers the value.
-    fn skip(&mut self) -> &'t [u8] {
-        let start = self.at;
-        let mut depth = 0_usize;
-        loop {
-            match self.peek() {
-                None => break,
-                Some(b'"') => self.skip_string(),
-                Some(b'{' | b'[') => {
-                    depth += 1;
-                    self.at += 1;
-                }
-                Some(b'}' | b']') => {
-                    depth = depth.saturating_sub(1);
-                    self.at += 1;
-                }
-                Some(b',' | b':' | b' ' | b'\t' | b'\r' | b'\n') => self.at += 1,
-                Some(_) => {
-                    while self.peek().is_some_and(|byte| !b",:]} \t\r\n".contains(&byte)) {
-                        self.at += 1;
-                    }
-                }
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-        let value = self.data.get(start..self.at).unwrap_or_default();
-        self.space();
-        value
-    }
-
-    fn skip_string(&mut self) {
-        self.at += 1;
-        loop {
-            match self.peek() {
-                Some(b'\\') => self.at += 2,
-                Some(b'"') => {
-                    self.at += 1;
-                    return;
-                }
-                Some(_) => self.at += 1,
-                None => return,
-            }
         }
     }
 }

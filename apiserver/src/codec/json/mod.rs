@@ -8,8 +8,11 @@ mod encode;
 mod number;
 mod scan;
 mod text;
+mod walk;
 
 pub use decode::{Decoded, FieldValidation, TypeMeta, decode, decode_any, decode_unstructured, type_meta};
+pub(super) use walk::Walk;
+
 pub use encode::{encode, encode_field_set, encode_unstructured, write, write_string, write_unstructured};
 
 /// Why a JSON text was refused. Displayed in kube-apiserver's words, without the prefix that names the kind.

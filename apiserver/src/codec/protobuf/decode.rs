@@ -8,7 +8,7 @@ use crate::codec::time::{Instant, Layout};
 use crate::limits::PROTOBUF_DEPTH_MAX;
 use crate::object::quantity::Quantity;
 use crate::schema::complete::{empty, finish, zero, zero_of};
-use crate::schema::types::{Form, Member, Type, ValueType};
+use crate::schema::types::{Field, Form, Member, Type, ValueType};
 
 use super::wire::{Fields, Payload};
 use super::{FIRST, KEY, SECOND, THIRD};
@@ -134,6 +134,11 @@ fn member(ty: &Type, wanted: u32) -> Option<&Member> {
     };
     let at = ty.members.binary_search_by_key(&wanted, number).ok()?;
     ty.members.get(at)
+}
+
+/// Reads one field's content over what an earlier part of it left.
+pub(super) fn read_field(payload: Payload<'_>, field: &Field, slot: &mut Value) -> Result<(), DecodeError> {
+    read_value(payload, &field.value, &field.name, slot, PROTOBUF_DEPTH_MAX)
 }
 
 fn read_value(

@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod peek;
 mod wire;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::schema::types::{Type, ValueType};
 
 pub use decode::{DecodeError, message as decode_message};
 pub use encode::message as encode_message;
+pub use peek::peek;
 pub use wire::{Fields, Payload};
 
 /// The magic, `apiVersion`, `kind` and message of an object. `apiVersion` and `kind` go to the envelope: messages have no
