@@ -2,6 +2,7 @@
 
 pub mod definitions;
 pub mod operations;
+pub mod v2;
 pub mod v3;
 
 use std::collections::HashMap;
