@@ -3,6 +3,9 @@
 //!
 //! Upstream: `apimachinery/pkg/util/validation` and `pkg/api/validate/content`.
 
+use super::field::{Error, Errors};
+use super::node::Node;
+
 /// Longest DNS label.
 pub const DNS_LABEL_MAX_BYTES: usize = 63;
 /// Longest DNS subdomain.
@@ -337,6 +340,61 @@ pub fn config_map_key(text: &str) -> Messages {
         messages.push("must not start with '..'".to_owned());
     }
     messages
+}
+
+/// Judges a subdomain followed by a path, `example.com/controller`.
+pub fn domain_prefixed_path(node: &Node<'_>, errors: &mut Errors) {
+    if node.is_empty() {
+        errors.push(node.required(""));
+        return;
+    }
+    let Some((host, path)) = node.str().split_once('/').filter(|(host, path)| !host.is_empty() && !path.is_empty())
+    else {
+        errors.push(node.invalid_text("must be a domain-prefixed path (such as \"acme.io/foo\")"));
+        return;
+    };
+    errors.extend(dns_subdomain(host).into_iter().map(|message| Error::invalid(&node.path, host, message)));
+    if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b)) {
+        let message = regex_error("Invalid path", "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+", &[]);
+        errors.push(Error::invalid(&node.path, path, message));
+    }
+}
+
+/// Judges a fully qualified domain name of two or more labels, with or without a closing dot.
+pub fn fully_qualified_domain_name(node: &Node<'_>, errors: &mut Errors) {
+    if node.is_empty() {
+        errors.push(node.required(""));
+        return;
+    }
+    let name = node.str().strip_suffix('.').unwrap_or(node.str());
+    let mut invalid = |value: &str, message: String| errors.push(Error::invalid(&node.path, value, message));
+    let messages = dns_subdomain(name);
+    if !messages.is_empty() {
+        return invalid(name, messages.join(","));
+    }
+    if !name.contains('.') {
+        return invalid(name, "should be a domain with at least two segments separated by dots".to_owned());
+    }
+    for label in name.split('.') {
+        let messages = dns_label(label);
+        if !messages.is_empty() {
+            return invalid(label, messages.join(","));
+        }
+    }
+}
+
+/// Judges a fully qualified name of three or more labels.
+pub fn fully_qualified_name(node: &Node<'_>, errors: &mut Errors) {
+    if node.is_empty() {
+        errors.push(node.required(""));
+        return;
+    }
+    let messages = dns_subdomain(node.str());
+    if !messages.is_empty() {
+        errors.push(node.invalid_text(messages.join(",")));
+    } else if node.str().split('.').count() < 3 {
+        errors.push(node.invalid_text("should be a domain with at least three segments separated by dots"));
+    }
 }
 
 /// Hides a trailing dash of a prefix, which more characters will follow.

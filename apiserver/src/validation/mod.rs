@@ -30,6 +30,7 @@ mod rbac;
 mod resource;
 mod resources;
 mod rules;
+mod schedule;
 mod scheduling;
 mod service;
 mod storage;
@@ -43,7 +44,7 @@ use serde_json::Value;
 
 use self::field::Errors;
 use self::node::Node;
-use crate::schema::GroupVersionKind;
+use crate::schema::{self, GroupVersionKind};
 
 pub use self::warnings::warnings;
 
@@ -53,6 +54,7 @@ pub fn default(gvk: &GroupVersionKind, object: &mut Value, now: Timestamp) {
     if let Some(rules) = rules::of(gvk) {
         (rules.default)(object);
         (rules.default_time)(object, now);
+        restore_served_form(gvk, object);
     }
 }
 
@@ -73,7 +75,14 @@ pub fn convert(from: &GroupVersionKind, to: &GroupVersionKind, mut object: Value
         edit::set(fields, "apiVersion", to.api_version());
         edit::set(fields, "kind", to.kind.as_str());
     });
+    restore_served_form(to, &mut object);
     object
+}
+
+fn restore_served_form(gvk: &GroupVersionKind, object: &mut Value) {
+    if let Some(ty) = schema::builtin::registry().kind(gvk) {
+        schema::complete::complete(object, &ty);
+    }
 }
 
 /// Judges a new object: all of its fields, then, if these are well, what every object's metadata must be.

@@ -205,8 +205,10 @@ fn apps(kind: &str) -> Option<Rules> {
 
 fn batch_kinds(kind: &str) -> Option<Rules> {
     Some(match kind {
-        "Job" => Rules::namespaced(batch::default_job),
-        "CronJob" => Rules::namespaced(batch::default_cron_job),
+        "Job" => {
+            Rules::namespaced(batch::default_job).judged(batch::create_job, batch::update_job).status(batch::status_job)
+        }
+        "CronJob" => Rules::namespaced(batch::default_cron_job).judged(batch::create_cron_job, batch::update_cron_job),
         _ => return None,
     })
 }

@@ -158,9 +158,10 @@ fn is_evaluable(selector: &Node<'_>) -> bool {
     errors.is_empty()
 }
 
-fn template_matches(spec: &Node<'_>, path: &Node<'_>, errors: &mut Errors) {
-    let labels = path.at("metadata").at("labels");
-    if !meta::selects(&spec.at("selector"), labels.value) {
+/// An absent selector selects nothing.
+fn template_matches(spec: &Node<'_>, template: &Node<'_>, errors: &mut Errors) {
+    let labels = template.at("metadata").at("labels");
+    if !spec.has("selector") || !meta::selects(&spec.at("selector"), labels.value) {
         errors.push(labels.invalid("`selector` does not match template `labels`"));
     }
 }
@@ -184,7 +185,7 @@ fn replica_template(spec: &Node<'_>, errors: &mut Errors) {
         errors.push(Error::invalid(&selector.path, shown, "invalid label selector"));
         return;
     }
-    if selector.present() && !meta::selects_everything(&selector) {
+    if !selector.present() || !meta::selects_everything(&selector) {
         template_matches(spec, &template, errors);
     }
     pod::validate_template(&template, errors);
@@ -424,7 +425,7 @@ fn stateful_set_spec(spec: &Node<'_>, is_new: bool, errors: &mut Errors) {
     if labels.present() && !is_evaluable(&labels) {
         errors.push(Error::invalid(&labels.path, meta::selector_text(labels.value), ""));
     } else {
-        if labels.present() && !meta::selects_everything(&labels) {
+        if !labels.present() || !meta::selects_everything(&labels) {
             template_matches(spec, &template, errors);
         }
         stateful_set_template(&template, &claims, errors);
@@ -467,7 +468,7 @@ fn stateful_set_strategy(strategy: &Node<'_>, errors: &mut Errors) {
 /// The template is judged as its pods will be: with the claims' volumes, and with names of their own.
 fn stateful_set_template(template: &Node<'_>, claims: &Node<'_>, errors: &mut Errors) {
     let mut judged = template.value.clone();
-    let names: Vec<&str> = claims.items().filter_map(|claim| claim.value.pointer("/metadata/name")?.as_str()).collect();
+    let names: Vec<&str> = claims.items().map(|claim| claim.at("metadata").text("name")).collect();
     super::edit::object(&mut judged, |template| {
         within(template, "spec", |spec| {
             spec.remove("subdomain");

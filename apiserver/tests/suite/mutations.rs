@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use pintle_apiserver::schema::GroupVersionKind;
+use pintle_apiserver::codec::json::{self, FieldValidation};
+use pintle_apiserver::schema::{GroupVersionKind, builtin};
 use pintle_apiserver::validation::{self, field};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -77,24 +78,14 @@ pub(super) fn apply(body: &mut Value, change: &[Value]) -> Option<()> {
     Some(())
 }
 
-fn without_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields.values_mut().for_each(without_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_nulls),
-        _ => {}
-    }
-}
-
 /// What the object is when validation sees it.
-fn admitted(gvk: &GroupVersionKind, base: &Base, mut object: Value) -> Option<Value> {
-    without_nulls(&mut object);
+fn admitted(gvk: &GroupVersionKind, base: &Base, object: &Value) -> Option<Value> {
+    let ty = builtin::registry().kind(gvk)?;
+    let mut object = json::decode(&serde_json::to_vec(object).ok()?, &ty, FieldValidation::Ignore).ok()?.object;
     validation::default(gvk, &mut object, Timestamp::UNIX_EPOCH);
     let fields = object.as_object_mut()?;
     if gvk.kind != "CertificateSigningRequest" {
-        fields.remove("status");
+        fields.insert("status".to_owned(), json!({}));
     }
     let meta = fields.get_mut("metadata")?.as_object_mut()?;
     if let Some((_, rest)) = base.path.split_once("/namespaces/") {
@@ -180,7 +171,7 @@ fn play(recording: &Recording, case: &Case) -> Option<Result<(), String>> {
         if meta.get("name") == Some(name) && !base.fixed {
             meta.insert("name".to_owned(), json!(format!("{}-x", name.as_str()?)));
         }
-        validation::validate_create(&gvk, &admitted(&gvk, base, body)?)
+        validation::validate_create(&gvk, &admitted(&gvk, base, &body)?)
     } else {
         let version = |mut object: Value| {
             if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -188,7 +179,7 @@ fn play(recording: &Recording, case: &Case) -> Option<Result<(), String>> {
             }
             object
         };
-        let (new, old) = (admitted(&gvk, base, body)?, admitted(&gvk, base, base.body.clone())?);
+        let (new, old) = (admitted(&gvk, base, &body)?, admitted(&gvk, base, &base.body)?);
         validation::validate_update(&gvk, &version(new), &version(old))
     };
     let (want, got) = (wanted_causes(&case.want.body), causes(&errors));
