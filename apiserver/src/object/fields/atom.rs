@@ -124,7 +124,7 @@ impl<'t> Shape<'t> {
     }
 }
 
-impl<'t> Atom<'t> {
+impl Atom<'_> {
     /// What a given value is, if the type allows it to be that; otherwise all that the type allows.
     pub fn deduce(self, value: &Value) -> Self {
         match value {
@@ -148,7 +148,7 @@ fn scalar<'t>(kind: Kind) -> Atom<'t> {
     Atom { scalar: Some(kind), ..Atom::default() }
 }
 
-fn any<'t>(members: Shape<'t>, atomic: bool) -> Atom<'t> {
+fn any(members: Shape<'_>, atomic: bool) -> Atom<'_> {
     Atom {
         map: Some(MapAtom { declared: None, others: members, atomic }),
         scalar: Some(Kind::Untyped),
@@ -160,11 +160,8 @@ fn of_type(ty: &Type) -> Atom<'_> {
     let atomic = ty.map_type == MapType::Atomic;
     match &ty.form {
         Form::Struct => {
-            let others = if ty.preserve_unknown_fields || (ty.fields.is_empty() && ty.custom) {
-                Shape::Deduced
-            } else {
-                Shape::Undeclared
-            };
+            let others =
+                if ty.preserve_unknown_fields || ty.fields.is_empty() { Shape::Deduced } else { Shape::Undeclared };
             Atom { map: Some(MapAtom { declared: Some(ty), others, atomic }), ..Atom::default() }
         }
         Form::Map(value) => {

@@ -186,3 +186,57 @@ impl Walker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::GroupVersionKind;
+    use crate::schema::builtin::registry;
+
+    fn compared(old: &Value, new: &Value) -> [Value; 3] {
+        let ty = registry().kind(&GroupVersionKind::new("", "v1", "Pod")).unwrap();
+        let found = compare(old, new, Shape::Type(&ty)).unwrap();
+        [found.removed, found.modified, found.added].map(|set| set.to_fields_v1())
+    }
+
+    #[test]
+    fn changes_are_told_field_by_field() {
+        let old = json!({"metadata": {"labels": {"a": "1", "b": "1"}}, "spec": {"containers": [{"name": "a", "image": "1"}]}});
+        let new = json!({"metadata": {"labels": {"b": "2"}, "annotations": {"c": "1"}}, "spec": {"containers": [{"name": "b"}]}});
+        let [removed, modified, added] = compared(&old, &new);
+        let element = |fields: Value| json!({"f:containers": fields});
+        assert_eq!(
+            removed,
+            json!({"f:metadata": {"f:labels": {"f:a": {}}},
+                "f:spec": element(json!({"k:{\"name\":\"a\"}": {".": {}, "f:image": {}, "f:name": {}}}))})
+        );
+        assert_eq!(modified, json!({"f:metadata": {"f:labels": {"f:b": {}}}}));
+        assert_eq!(
+            added,
+            json!({"f:metadata": {"f:annotations": {".": {}, "f:c": {}}},
+                "f:spec": element(json!({"k:{\"name\":\"b\"}": {".": {}, "f:name": {}}}))})
+        );
+    }
+
+    #[test]
+    fn what_is_owned_as_a_whole_changes_as_a_whole() {
+        let selector = |value: &str| json!({"spec": {"tolerations": [{"key": value}]}});
+        assert_eq!(compared(&selector("a"), &selector("b"))[1], json!({"f:spec": {"f:tolerations": {}}}));
+        assert_eq!(compared(&json!({"spec": {}}), &selector("b"))[2], json!({"f:spec": {"f:tolerations": {}}}));
+    }
+
+    #[test]
+    fn repeated_elements_are_owned_together() {
+        let env = |items: &[(&str, &str)]| {
+            let items: Vec<_> = items.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+            json!({"spec": {"containers": [{"name": "a", "env": items}]}})
+        };
+        let at = |fields: Value| json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:env": {"k:{\"name\":\"x\"}": fields}}}}});
+        let (one, two, other) = (env(&[("x", "1")]), env(&[("x", "1"), ("x", "2")]), env(&[("x", "1"), ("x", "3")]));
+        assert_eq!(compared(&two, &other)[1], at(json!({})));
+        assert_eq!(compared(&one, &two)[2], at(json!({})));
+        assert_eq!(compared(&two, &one)[0], at(json!({})));
+    }
+}

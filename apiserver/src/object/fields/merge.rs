@@ -157,3 +157,58 @@ impl<'v> Index<'v> {
         self.by_step.get(step).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::GroupVersionKind;
+    use crate::schema::builtin::registry;
+
+    fn merged(object: &Value, applied: &Value) -> Value {
+        let ty = registry().kind(&GroupVersionKind::new("", "v1", "Pod")).unwrap();
+        merge(object, applied, Shape::Type(&ty)).unwrap()
+    }
+
+    fn containers(names: &str) -> Value {
+        let items: Vec<_> = names.chars().map(|name| json!({"name": name.to_string()})).collect();
+        json!({"spec": {"containers": items}})
+    }
+
+    #[test]
+    fn applied_fields_win_and_none_goes() {
+        let object = json!({"metadata": {"labels": {"a": "1", "b": "1"}, "finalizers": ["x"]},
+            "spec": {"containers": [{"name": "a", "image": "1", "tty": true}], "tolerations": [{"key": "k"}]}});
+        let applied = json!({"metadata": {"labels": {"b": "2"}, "finalizers": ["y"]},
+            "spec": {"containers": [{"name": "a", "image": "2"}], "tolerations": [{"key": "l"}]}});
+        let want = json!({"metadata": {"labels": {"a": "1", "b": "2"}, "finalizers": ["x", "y"]},
+            "spec": {"containers": [{"name": "a", "image": "2", "tty": true}], "tolerations": [{"key": "l"}]}});
+        assert_eq!(merged(&object, &applied), want);
+    }
+
+    #[test]
+    fn keyed_lists_follow_the_configuration_around_what_it_lacks() {
+        for (object, applied, want) in [
+            ("abc", "c", "abc"),
+            ("abc", "ca", "bca"),
+            ("abc", "cb", "acb"),
+            ("ab", "xb", "axb"),
+            ("ab", "bx", "abx"),
+            ("", "ba", "ba"),
+            ("abc", "", "abc"),
+        ] {
+            assert_eq!(merged(&containers(object), &containers(applied)), containers(want), "{object} and {applied}");
+        }
+    }
+
+    #[test]
+    fn empty_and_null_are_kept_apart() {
+        let object = json!({"spec": {"containers": null}});
+        assert_eq!(
+            merged(&object, &json!({"spec": {"nodeSelector": {}}})),
+            json!({"spec": {"containers": null, "nodeSelector": {}}})
+        );
+        assert_eq!(merged(&object, &json!({"spec": {"containers": []}})), json!({"spec": {"containers": []}}));
+    }
+}

@@ -53,3 +53,26 @@ fn visit(step: &PathElement, member: bool, below: &FieldSet, shape: Shape<'_>, p
     find(below, member && below.is_none(), shape, path, wholes);
     path.pop();
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::schema::GroupVersionKind;
+    use crate::schema::builtin::registry;
+
+    fn reconciled(fields: &Value) -> Value {
+        let ty = registry().kind(&GroupVersionKind::new("apps", "v1", "Deployment")).unwrap();
+        reconcile(FieldSet::from_fields_v1(fields).unwrap(), Shape::Type(&ty)).to_fields_v1()
+    }
+
+    #[test]
+    fn fields_inside_a_whole_become_the_whole() {
+        let inside = json!({"f:spec": {"f:replicas": {}, "f:selector": {"f:matchLabels": {".": {}, "f:a": {}}}}});
+        assert_eq!(reconciled(&inside), json!({"f:spec": {"f:replicas": {}, "f:selector": {}}}));
+        let whole =
+            json!({"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:selector": {}}, "f:unknown": {"f:x": {}}});
+        assert_eq!(reconciled(&whole), whole);
+    }
+}

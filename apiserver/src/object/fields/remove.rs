@@ -67,3 +67,34 @@ pub fn with_named_fields(set: &FieldSet, shape: Shape<'_>) -> FieldSet {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::GroupVersionKind;
+    use crate::schema::builtin::registry;
+
+    #[test]
+    fn removes_members_and_elements_and_wholes() {
+        let ty = registry().kind(&GroupVersionKind::new("", "v1", "Pod")).unwrap();
+        let object = json!({"metadata": {"labels": {"a": "1"}, "finalizers": ["x", "y"]},
+            "spec": {"containers": [{"name": "a", "image": "1"}, {"name": "b"}], "tolerations": [{"key": "k"}]}});
+        let set = FieldSet::from_fields_v1(&json!({
+            "f:metadata": {"f:labels": {"f:a": {}}, "f:finalizers": {"v:\"x\"": {}}},
+            "f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:image": {}}, "k:{\"name\":\"b\"}": {}}, "f:tolerations": {}},
+        }))
+        .unwrap();
+        let want = json!({"metadata": {"labels": {}, "finalizers": ["y"]}, "spec": {"containers": [{"name": "a"}]}});
+        assert_eq!(remove(&object, &set, Shape::Type(&ty)), want);
+    }
+
+    #[test]
+    fn declared_fields_above_a_member_become_members() {
+        let ty = registry().kind(&GroupVersionKind::new("", "v1", "Pod")).unwrap();
+        let set = FieldSet::from_fields_v1(&json!({"f:metadata": {"f:labels": {"f:a": {}}}})).unwrap();
+        let want = json!({"f:metadata": {".": {}, "f:labels": {".": {}, "f:a": {}}}});
+        assert_eq!(with_named_fields(&set, Shape::Type(&ty)).to_fields_v1(), want);
+    }
+}

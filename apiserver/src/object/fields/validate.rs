@@ -20,19 +20,25 @@ pub enum Duplicates {
 
 /// Checks that every field is declared and has its type, and that elements of keyed lists can be told apart.
 pub fn validate(value: &Value, shape: Shape<'_>, duplicates: Duplicates) -> Result<(), Faults> {
-    let mut walker = Walker { duplicates, path: Path::new(), faults: Faults::default() };
+    let mut walker = Walker { duplicates, path: Vec::new(), faults: Faults::default() };
     walker.value(value, shape);
     walker.faults.into_result(())
 }
 
-struct Walker {
+struct Walker<'v> {
     duplicates: Duplicates,
-    path: Path,
+    path: Vec<Step<'v>>,
     faults: Faults,
 }
 
-impl Walker {
-    fn value(&mut self, value: &Value, shape: Shape<'_>) {
+/// A step on the way, borrowed: most objects have no fault to name.
+enum Step<'v> {
+    Member(&'v str),
+    Element(PathElement),
+}
+
+impl<'v> Walker<'v> {
+    fn value(&mut self, value: &'v Value, shape: Shape<'_>) {
         let atom = shape.atom().deduce(value);
         if let Some(map) = atom.map {
             match value {
@@ -55,9 +61,9 @@ impl Walker {
         }
     }
 
-    fn members(&mut self, members: &Map<String, Value>, map: &MapAtom<'_>) {
+    fn members(&mut self, members: &'v Map<String, Value>, map: &MapAtom<'_>) {
         for (name, member) in members {
-            self.path.push(PathElement::field(name));
+            self.path.push(Step::Member(name));
             let shape = map.member(name);
             if matches!(shape, Shape::Undeclared) {
                 self.fault("field not declared in schema".to_owned());
@@ -69,7 +75,7 @@ impl Walker {
         }
     }
 
-    fn items(&mut self, items: &[Value], list: &ListAtom<'_>) {
+    fn items(&mut self, items: &'v [Value], list: &ListAtom<'_>) {
         let mut seen = BTreeSet::new();
         for (index, item) in items.iter().enumerate() {
             let step = if list.is_atomic() {
@@ -83,14 +89,22 @@ impl Walker {
             if !list.is_atomic() && !seen.insert(step.clone()) && self.duplicates == Duplicates::Refused {
                 self.fault(format!("duplicate entries for key {step}"));
             }
-            self.path.push(step);
+            self.path.push(Step::Element(step));
             self.value(item, list.element);
             self.path.pop();
         }
     }
 
     fn fault(&mut self, fault: String) {
-        self.faults.add(&self.path, fault);
+        let path: Path = self
+            .path
+            .iter()
+            .map(|step| match step {
+                Step::Member(name) => PathElement::field(*name),
+                Step::Element(element) => element.clone(),
+            })
+            .collect();
+        self.faults.add(&path, fault);
     }
 }
 
@@ -108,5 +122,51 @@ fn scalar_fault(value: &Value, kind: Kind) -> Option<String> {
         }
         (Kind::Boolean, other) => Some(format!("expected boolean, got &{{{}}}", go_text::value(other))),
         (Kind::Untyped, other) => Some(format!("expected any scalar, got &{{{}}}", go_text::value(other))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::GroupVersionKind;
+    use crate::schema::builtin::registry;
+
+    fn faults(object: &Value, duplicates: Duplicates) -> String {
+        let ty = registry().kind(&GroupVersionKind::new("", "v1", "Pod")).unwrap();
+        validate(object, Shape::Type(&ty), duplicates).map_or_else(|faults| faults.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn faults_are_told_as_upstream() {
+        for (spec, want) in [
+            (json!({"containers": [{"name": "a", "resources": {"limits": {"cpu": 1}}}], "nodeSelector": null}), ""),
+            (json!({"bogus": 1}), ".spec.bogus: field not declared in schema"),
+            (json!({"nodeName": 5}), ".spec.nodeName: expected string, got &value.valueUnstructured{Value:5}"),
+            (json!({"hostNetwork": "x"}), ".spec.hostNetwork: expected boolean, got &{x}"),
+            (json!({"priority": "x"}), ".spec.priority: expected numeric (int or float), got string"),
+            (json!({"containers": {}}), ".spec.containers: expected list, got &{map[]}"),
+            (json!({"nodeSelector": []}), ".spec.nodeSelector: expected map, got &{[]}"),
+            (
+                json!({"tolerations": [{"key": 1}]}),
+                ".spec.tolerations[0].key: expected string, got &value.valueUnstructured{Value:1}",
+            ),
+            (
+                json!({"containers": [{"name": "a", "ports": [{"containerPort": 1}, {"containerPort": 1, "protocol": "TCP"}]}]}),
+                ".spec.containers[name=\"a\"].ports: duplicate entries for key [containerPort=1,protocol=\"TCP\"]",
+            ),
+            (
+                json!({"containers": ["a"]}),
+                ".spec.containers: element 0: associative list with keys may not have non-map elements",
+            ),
+        ] {
+            assert_eq!(faults(&json!({"spec": spec}), Duplicates::Refused), want);
+        }
+        let twice = json!({"spec": {"containers": [{"name": "a"}, {"name": "a"}]}});
+        assert_eq!(faults(&twice, Duplicates::Allowed), "");
+        let several = json!({"metadata": {"name": 1}, "spec": {"nodeName": 2}});
+        let want = "errors:\n  .metadata.name: expected string, got &value.valueUnstructured{Value:1}\n  .spec.nodeName: expected string, got &value.valueUnstructured{Value:2}";
+        assert_eq!(faults(&several, Duplicates::Allowed), want);
     }
 }

@@ -86,14 +86,15 @@ pub(in crate::object) struct ManagerId {
 impl ManagerId {
     /// The manager as a conflict names it: `"kubectl" with subresource "status" using v1`.
     pub fn describe(&self) -> String {
-        let mut text = go_quote(&self.manager);
-        if !self.subresource.is_empty() {
-            text.push_str(&format!(" with subresource {}", go_quote(&self.subresource)));
-        }
-        if self.operation == Operation::Update {
-            text.push_str(&format!(" using {}", self.api_version));
-        }
-        text
+        let subresource = match self.subresource.as_str() {
+            "" => String::new(),
+            name => format!(" with subresource {}", go_quote(name)),
+        };
+        let version = match self.operation {
+            Operation::Apply => String::new(),
+            Operation::Update => format!(" using {}", self.api_version),
+        };
+        format!("{}{subresource}{version}", go_quote(&self.manager))
     }
 }
 

@@ -5,6 +5,8 @@
 mod managers;
 mod scale;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 pub(super) use self::managers::{Changes, Conflict, Entry, ManagerId, Managers, Operation};
@@ -92,21 +94,14 @@ pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
 /// `live` is the object as it was (none for a create) and `new` as it is about to be stored; the entries are written into
 /// `new`. Where an object cannot be compared, it is stored without entries.
 pub fn update(live: Option<&Value>, new: &mut Value, context: &Context<'_>) {
-    let empty;
-    let live = match live {
-        Some(live) => live,
-        None => {
-            empty = context.empty_object();
-            &empty
-        }
-    };
-    let managers = live_or_new(live, new, context.subresource.is_some());
+    let live = live.map_or_else(|| Cow::Owned(context.empty_object()), Cow::Borrowed);
+    let managers = live_or_new(&live, new, context.subresource.is_some());
     meta::set(new, "managedFields", None);
     // An update of an object that nobody manages does not begin to.
-    if managers.is_empty() && !meta::uid(live).is_empty() {
+    if managers.is_empty() && !meta::uid(&live).is_empty() {
         return;
     }
-    if let Ok(managers) = update_managers(live, new, managers, context) {
+    if let Ok(managers) = update_managers(&live, new, managers, context) {
         managers.write(new);
     }
 }
@@ -145,10 +140,10 @@ pub(super) fn update_managers(
     let changes = Changes::between(live, new, &managers, context)
         .map_err(|error| format!("failed to update ManagedFields ({}): {error}", label(new)))?;
     managers.yield_fields(None, &changes);
-    let changed = changes.own().modified.union(&changes.own().added).difference(&never_managed());
-    if !changed.is_empty() {
+    let own = changes.own().modified.union(&changes.own().added).difference(&never_managed());
+    if !own.is_empty() {
         let entry = managers.0.entry(context.manager_id(Operation::Update)).or_default();
-        entry.set = entry.set.union(&changed);
+        entry.set = entry.set.union(&own);
         entry.api_version = context.kind.api_version();
         entry.time = Some(context.now.to_owned());
     }

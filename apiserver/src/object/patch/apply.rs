@@ -2,6 +2,7 @@
 //!
 //! Upstream: `apimachinery/pkg/util/managedfields` and structured-merge-diff's `merge` package.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -91,14 +92,8 @@ fn unknown(message: String) -> Failure {
 ///
 /// `force` takes fields from other managers. The result has its managed fields; it is yet to be decoded and defaulted.
 pub fn apply(live: Option<&Value>, applied: &Value, context: &Context<'_>, force: bool) -> Result<Value, ApplyError> {
-    let empty;
-    let live = match live {
-        Some(live) => live,
-        None => {
-            empty = context.empty_object();
-            &empty
-        }
-    };
+    let live = live.map_or_else(|| Cow::Owned(context.empty_object()), Cow::Borrowed);
+    let live = live.as_ref();
     let managers = Managers::read(live)
         .map_err(|error| ApplyError::Unknown(format!("failed to decode managed fields: {error}")))?;
     check_kind(applied, context)?;
@@ -167,7 +162,7 @@ fn attempt(
     let time = previous.as_ref().and_then(|entry| entry.time.clone());
     managers.0.insert(id.clone(), Entry { set, api_version: context.kind.api_version(), time });
     let object = match previous.filter(|entry| !entry.set.is_empty()) {
-        Some(previous) => prune(merged, &previous.set, &managers, context),
+        Some(previous) => prune(&merged, &previous.set, &managers, context),
         None => merged,
     };
 
@@ -191,16 +186,16 @@ fn attempt(
 
 /// Removes what the manager applied last time and does not any more, unless somebody else owns it, and nothing that it
 /// never owned.
-fn prune(merged: Value, last: &FieldSet, managers: &Managers, context: &Context<'_>) -> Value {
+fn prune(merged: &Value, last: &FieldSet, managers: &Managers, context: &Context<'_>) -> Value {
     let shape = context.shape();
     let named = |set: &FieldSet| fields::with_named_fields(set, shape);
     let last = named(last);
-    let all = named(&fields::field_set(&merged, shape));
-    let pruned = named(&fields::field_set(&fields::remove(&merged, &last, shape), shape));
+    let all = named(&fields::field_set(merged, shape));
+    let pruned = named(&fields::field_set(&fields::remove(merged, &last, shape), shape));
     let owned = managers.0.values().fold(FieldSet::default(), |owned, entry| owned.union(&entry.set));
-    let kept = fields::remove(&merged, &all.difference(&pruned.union(&named(&owned))), shape);
+    let kept = fields::remove(merged, &all.difference(&pruned.union(&named(&owned))), shape);
     let kept = named(&fields::field_set(&kept, shape));
-    fields::remove(&merged, &all.difference(&kept).intersection(&last), shape)
+    fields::remove(merged, &all.difference(&kept).intersection(&last), shape)
 }
 
 /// The fields that client-side apply set and that still are what it set; a client-side applier that turns to server-side

@@ -284,8 +284,8 @@ fn merge_list(
     }
     if element_kind(original.iter().chain(&patch))? == Element::Scalar {
         if deletes {
-            let deleted: HashSet<&Value> = patch.iter().collect();
-            return Ok(original.into_iter().filter(|item| !deleted.contains(item)).collect());
+            let gone: HashSet<&Value> = patch.iter().collect();
+            return Ok(original.into_iter().filter(|item| !gone.contains(item)).collect());
         }
         let mut seen = HashSet::new();
         let merged = original.iter().chain(&patch).filter(|item| seen.insert(*item)).cloned().collect();
@@ -363,9 +363,9 @@ struct Partition {
     server_only: Vec<Value>,
 }
 
-fn partition(merged: Vec<Value>, named: &[Value], key: &str) -> Result<Partition, PatchError> {
-    let mut names = HashSet::with_capacity(named.len());
-    for (at, item) in named.iter().enumerate() {
+fn partition(merged: Vec<Value>, by: &[Value], key: &str) -> Result<Partition, PatchError> {
+    let mut names = HashSet::with_capacity(by.len());
+    for (at, item) in by.iter().enumerate() {
         if key.is_empty() {
             names.insert(item);
         } else {
