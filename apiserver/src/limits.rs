@@ -10,3 +10,35 @@ pub const JSON_DEPTH_MAX: usize = 127;
 pub const SELECTOR_BYTES_MAX: usize = 64 * 1024;
 /// Messages that may enclose a protobuf message. The deepest types of the API, schemas, take three for each level.
 pub const PROTOBUF_DEPTH_MAX: usize = 256;
+use std::time::Duration;
+
+/// Largest body of a request (kube-apiserver's `MaxRequestBodyBytes`).
+pub const REQUEST_BODY_BYTES: usize = 3 * 1024 * 1024;
+/// How long a client may take to finish the TLS handshake.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request's head.
+pub const REQUEST_HEADER: Duration = Duration::from_secs(32);
+/// Largest head of a request, HTTP/1 and HTTP/2 alike.
+pub const REQUEST_HEADER_BYTES: u32 = 1024 * 1024;
+/// Streams that one HTTP/2 connection may hold open (kube-apiserver's `--http2-max-streams-per-connection`).
+pub const STREAMS_PER_CONNECTION: u32 = 100;
+/// Streams that a client may open and reset before their answer, after which its connection is closed.
+pub const RESET_STREAMS: usize = 200;
+/// How long a request that is not a watch may take (kube-apiserver's `--request-timeout`).
+pub const REQUEST: Duration = Duration::from_secs(60);
+/// How long a change of an object may take, its admission included.
+pub const MUTATION: Duration = Duration::from_secs(34);
+/// The shortest and longest lifetime the server gives a watch that asks for none (`--min-request-timeout`).
+pub const WATCH_LIFETIME: std::ops::Range<Duration> = Duration::from_secs(1800)..Duration::from_secs(3600);
+/// How often a change is tried anew when somebody else changed the object in between.
+pub const CONFLICT_RETRIES: usize = 5;
+/// Objects that one `deletecollection` fetches at a time.
+pub const DELETE_COLLECTION_PAGE: i64 = 500;
+/// How long the server waits at its stop for requests in flight.
+pub const SHUTDOWN: Duration = Duration::from_secs(10);
+/// From this size on, an answer is compressed where the client accepts gzip.
+pub const COMPRESS_FROM_BYTES: usize = 128 * 1024;
+/// How long the listener rests after it could not accept a connection.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// From this size on, a piece of a streamed answer is sent.
+pub const CHUNK_BYTES: usize = 64 * 1024;

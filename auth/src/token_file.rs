@@ -37,8 +37,11 @@ impl TokenFile {
     /// Reads the file's text. A record with an empty token is skipped and, where a token stands twice, the last one counts, both
     /// as kube-apiserver has it.
     pub fn parse(text: &str) -> Result<Self, TokenFileError> {
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
         let mut users = HashMap::new();
         for record in reader.records() {
             let record = record.map_err(|e| TokenFileError::Syntax {

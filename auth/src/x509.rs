@@ -91,7 +91,12 @@ mod tests {
         (certificate.der().clone(), Issuer::new(params, key))
     }
 
-    fn client(issuer: &Issuer<'_, KeyPair>, name: &str, group: &str, usage: ExtendedKeyUsagePurpose) -> CertificateDer<'static> {
+    fn client(
+        issuer: &Issuer<'_, KeyPair>,
+        name: &str,
+        group: &str,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> CertificateDer<'static> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, group);

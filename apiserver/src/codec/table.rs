@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::json;
 use super::negotiate::MetaVersion;
 use crate::resources::ResourceSpec;
 use crate::resources::printers::{self, Column, Printer};
+use crate::schema::Type;
 
 /// What of each object a row carries (`includeObject`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -106,6 +108,67 @@ impl Table {
     pub fn into_value(self) -> Value {
         json!(self)
     }
+
+    /// The table as JSON text, with what its rows carry written as `encode` writes objects.
+    pub fn to_json(&self, encode: impl Fn(&Value) -> Vec<u8>, list_metadata: &Type) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_member(&mut out, b'{', "kind", |out| json::write_string(out, self.kind));
+        write_member(&mut out, b',', "apiVersion", |out| json::write_string(out, self.api_version));
+        let metadata = Value::Object(self.metadata.clone());
+        write_member(&mut out, b',', "metadata", |out| json::write(out, &metadata, list_metadata));
+        write_member(&mut out, b',', "columnDefinitions", |out| match &self.column_definitions {
+            None => out.extend_from_slice(b"null"),
+            Some(columns) => write_list(out, columns, |out, column| column.write(out)),
+        });
+        write_member(&mut out, b',', "rows", |out| write_list(out, &self.rows, |out, row| row.write(out, &encode)));
+        out.push(b'}');
+        out
+    }
+}
+
+impl ColumnDefinition {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_member(out, b'{', "name", |out| json::write_string(out, &self.name));
+        write_member(out, b',', "type", |out| json::write_string(out, &self.type_));
+        write_member(out, b',', "format", |out| json::write_string(out, &self.format));
+        write_member(out, b',', "description", |out| json::write_string(out, &self.description));
+        write_member(out, b',', "priority", |out| out.extend_from_slice(self.priority.to_string().as_bytes()));
+        out.push(b'}');
+    }
+}
+
+impl Row {
+    fn write(&self, out: &mut Vec<u8>, encode: impl Fn(&Value) -> Vec<u8>) {
+        write_member(out, b'{', "cells", |out| {
+            write_list(out, &self.cells, |out, cell| json::write_unstructured(out, cell));
+        });
+        if let Some(conditions) = &self.conditions {
+            write_member(out, b',', "conditions", |out| json::write_unstructured(out, conditions));
+        }
+        write_member(out, b',', "object", |out| match &self.object {
+            Value::Null => out.extend_from_slice(b"null"),
+            object => out.extend_from_slice(&encode(object)),
+        });
+        out.push(b'}');
+    }
+}
+
+fn write_member(out: &mut Vec<u8>, before: u8, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    out.push(before);
+    json::write_string(out, name);
+    out.push(b':');
+    value(out);
+}
+
+fn write_list<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    out.push(b'[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
 }
 
 fn define(column: &Column) -> ColumnDefinition {

@@ -1,1 +1,193 @@
 //! What each API verb does, for every kind alike.
+//!
+//! A verb takes a [`Request`] and gives a [`Reply`]; it knows neither HTTP nor encodings beyond what the client accepts.
+
+pub mod create;
+pub mod decode;
+pub mod delete;
+pub mod delete_collection;
+pub mod get;
+pub mod list;
+pub mod options;
+pub mod patch;
+pub mod present;
+pub mod resource;
+pub mod strategy;
+pub mod update;
+pub mod watch;
+pub mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use pintle_auth::User;
+use serde_json::Value;
+
+use crate::admission::Chain;
+use crate::codec::negotiate::Accepted;
+use crate::error::{Qualified, Status};
+use crate::http::query::Query;
+use crate::http::request_info::RequestInfo;
+use crate::object::managed_fields;
+use crate::resources::spec::{ResourceSpec, ResourceTable, SubresourceSpec};
+use crate::schema::Registry;
+use crate::storage::Storage;
+
+use self::resource::Resource;
+
+/// Everything that outlives a request.
+pub struct Api {
+    /// Which resources are served.
+    pub table: &'static ResourceTable,
+    /// The type of every kind.
+    pub registry: &'static Registry,
+    /// Where objects are.
+    pub storage: Arc<Storage>,
+    /// The plugins that see every write.
+    pub admission: Chain,
+    /// How long events are kept, in seconds (`--event-ttl`).
+    pub event_ttl_seconds: i64,
+    resources: HashMap<String, Arc<Resource>>,
+}
+
+impl Api {
+    /// Serves `table` from `storage`.
+    pub fn new(
+        table: &'static ResourceTable,
+        registry: &'static Registry,
+        storage: Arc<Storage>,
+        admission: Chain,
+        event_ttl_seconds: i64,
+    ) -> Self {
+        let bound = table.rows().iter().zip(0_u16..).filter_map(|(spec, row)| {
+            let resource = Resource::bind(spec, row, registry, &storage)?;
+            Some((key(&spec.group, &spec.version, &spec.plural), Arc::new(resource)))
+        });
+        let resources = bound.collect();
+        Self { table, registry, storage, admission, event_ttl_seconds, resources }
+    }
+
+    /// The stored resource of that name, if one is served.
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
+        self.resources.get(&key(group, version, plural))
+    }
+}
+
+fn key(group: &str, version: &str, plural: &str) -> String {
+    format!("{group}/{version}/{plural}")
+}
+
+/// One request for an API object.
+pub struct Request<'a> {
+    /// The server.
+    pub api: &'a Api,
+    /// What is asked for.
+    pub info: &'a RequestInfo,
+    /// Its row in the table.
+    pub spec: &'a Arc<ResourceSpec>,
+    /// The subresource, where the request names one.
+    pub subresource: Option<&'a SubresourceSpec>,
+    /// Who asks.
+    pub user: &'a User,
+    /// The query of the URL.
+    pub query: &'a Query,
+    /// What the client accepts.
+    pub accepted: Accepted,
+    /// `Content-Type`; empty where absent.
+    pub content_type: &'a str,
+    /// `User-Agent`; empty where absent.
+    pub user_agent: &'a str,
+    /// The body.
+    pub body: Bytes,
+    /// When the request came.
+    pub now: Timestamp,
+}
+
+impl Request<'_> {
+    /// The resource as error texts name it.
+    pub fn qualified(&self) -> Qualified<'_> {
+        Qualified { group: &self.spec.group, name: &self.spec.plural }
+    }
+
+    /// The kind as error texts name it.
+    pub fn qualified_kind(&self) -> Qualified<'_> {
+        Qualified { group: &self.spec.group, name: &self.spec.kind }
+    }
+
+    /// The stored resource that the request is about.
+    pub fn resource(&self) -> Result<&Arc<Resource>, Status> {
+        let found = self.api.resource(&self.spec.group, &self.spec.version, &self.spec.plural);
+        found.ok_or_else(Status::method_not_allowed)
+    }
+
+    /// The namespace whose objects the request is about; empty for cluster-scoped resources and all namespaces.
+    pub fn namespace(&self) -> &str {
+        if self.spec.namespaced { &self.info.namespace } else { "" }
+    }
+
+    /// The name of the subresource; empty where the request is about the object itself.
+    pub fn subresource_name(&self) -> &str {
+        self.subresource.map_or("", |s| s.name.as_str())
+    }
+
+    /// Who owns the fields that this request sets.
+    pub fn manager(&self, field_manager: &str) -> String {
+        managed_fields::manager_name(field_manager, self.user_agent)
+    }
+}
+
+/// What a verb answers.
+pub struct Reply {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The body.
+    pub body: ReplyBody,
+    /// Texts for the `Warning` header.
+    pub warnings: Vec<String>,
+}
+
+/// The body of an answer.
+pub enum ReplyBody {
+    /// Bytes at hand.
+    Bytes(Bytes),
+    /// Chunks, made as the client takes them.
+    Chunks(Box<dyn Iterator<Item = Bytes> + Send>),
+    /// A watch, framed, until it ends.
+    Watch(futures::stream::BoxStream<'static, Bytes>),
+}
+
+impl Reply {
+    /// An answer of bytes at hand.
+    pub fn bytes(code: u16, bytes: Bytes) -> Self {
+        Self { code, body: ReplyBody::Bytes(bytes), warnings: Vec::new() }
+    }
+
+    /// An answer with an object, encoded as the client accepts.
+    pub fn object(request: &Request<'_>, code: u16, object: &Value) -> Result<Self, Status> {
+        Ok(Self::bytes(code, present::object(request, object)?))
+    }
+
+    /// The same answer with warnings.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+}
+
+/// Carries out a request.
+pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
+    match request.info.verb {
+        "get" => get::run(request).await,
+        "list" => list::run(request).await,
+        "watch" => watch::run(request).await,
+        "create" => create::run(request).await,
+        "update" => update::run(request).await,
+        "patch" => patch::run(request).await,
+        "delete" => delete::run(request).await,
+        "deletecollection" => delete_collection::run(request).await,
+        _ => Err(Status::method_not_allowed()),
+    }
+}

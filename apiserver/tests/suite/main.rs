@@ -7,6 +7,8 @@ mod defaults;
 mod discovery;
 mod mutations;
 mod openapi;
+mod parity;
 mod patches;
+mod server;
 mod tables;
 mod testdata;

@@ -1,0 +1,47 @@
+# Each target installs what it lacks. One optimised profile and one target directory serve them all, so that RocksDB's C++ is
+# compiled once.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/pintle/target
+CARGO := cargo
+# Debug assertions for the workspace's own crates only: dependencies, RocksDB among them, stay as they are.
+TESTING := $(CARGO) --config .ci/debug-assertions.toml
+DATA_DIR ?= pintle-data
+
+.PHONY: run store test lint fmt doc bench setup clean
+
+run: setup ## start the apiserver with its store inside
+	$(CARGO) build --release --locked -p pintle-apiserver
+	$(CARGO_TARGET_DIR)/release/pintle-apiserver --data-dir $(DATA_DIR) $(ARGS)
+
+store: setup ## start the store alone, as an etcd
+	$(CARGO) build --release --locked -p pintle-store
+	$(CARGO_TARGET_DIR)/release/pintle-store --data-dir $(DATA_DIR)/standalone $(ARGS)
+
+test: setup lint doc ## everything that CI runs
+	$(TESTING) test --release --locked --workspace
+
+lint: setup fmt
+	$(TESTING) clippy --release --locked --workspace --all-targets -- -D warnings
+
+fmt:
+	$(CARGO) fmt --all --check
+
+doc: setup
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
+
+bench: setup ## both servers: CPU per operation, throughput, latency
+	$(CARGO) build --release --locked --workspace --bins
+	$(CARGO_TARGET_DIR)/release/pintle-loadtest bench $(ARGS)
+
+# A C++ compiler and libclang, for RocksDB and its bindings.
+setup:
+	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then try again" >&2; exit 1; }
+	@missing=; \
+	command -v g++ >/dev/null || missing="$$missing g++"; \
+	find /usr/lib -name "libclang.so*" -o -name "libclang-[0-9]*.so*" | grep -q . || missing="$$missing libclang-dev"; \
+	test -z "$$missing" || { \
+		echo "installing$$missing"; \
+		sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing; }
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,75 @@
+//! `pintle-apiserver`: see [`pintle_apiserver::config::Config`] for its flags.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pintle_apiserver::config::{self, Config};
+use pintle_apiserver::server::Server;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let (counting, ignored) = config::separate(std::env::args());
+    let config = Config::parse_from(counting);
+    log(config.verbosity);
+    for flag in ignored {
+        tracing::warn!("--{flag} has no effect here and is passed over");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime.map_err(|e| format!("cannot start threads: {e}; check the limits on processes")) {
+        Ok(runtime) => runtime.block_on(run(&config)),
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(config: &Config) -> ExitCode {
+    let stop = match stop_signal() {
+        Ok(stop) => stop,
+        Err(error) => return fail(&format!("cannot wait for signals: {error}")),
+    };
+    let server = match Server::start(config).await {
+        Ok(server) => server,
+        Err(error) => return fail(&error.to_string()),
+    };
+    announce(&server);
+    server.serve(stop).await;
+    ExitCode::SUCCESS
+}
+
+/// Completes at Ctrl-C or SIGTERM.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[allow(clippy::print_stdout, reason = "the ready line is what the program says to its user")]
+fn announce(server: &Server) {
+    println!("pintle-apiserver is ready at {}", server.url());
+    println!("  export KUBECONFIG={}", server.kubeconfig().display());
+}
+
+#[allow(clippy::print_stderr, reason = "why the program does not start is said to its user")]
+fn fail(error: &str) -> ExitCode {
+    eprintln!("pintle-apiserver: {error}");
+    ExitCode::FAILURE
+}
+
+fn log(verbosity: u8) {
+    let level = match verbosity {
+        0 | 1 => "warn",
+        2 | 3 => "info",
+        4 | 5 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,93 @@
+//! Answers as HTTP responses.
+
+use bytes::Bytes;
+use futures::stream;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, WARNING};
+use http::{Response, StatusCode};
+
+use super::body::{self, Body};
+use crate::codec::negotiate::{Accepted, Encoding};
+use crate::verbs::{Reply, ReplyBody};
+
+/// The response for a verb's reply.
+pub fn reply(reply: Reply, accepted: Accepted) -> Response<Body> {
+    let (body, content_type) = match reply.body {
+        ReplyBody::Bytes(bytes) => (body::full(bytes), accepted.encoding.media_type()),
+        ReplyBody::Chunks(chunks) => (body::stream(stream::iter(chunks)), accepted.encoding.media_type()),
+        ReplyBody::Watch(frames) => (body::stream(frames), watch_media_type(accepted.encoding)),
+    };
+    let mut response = with_type(StatusCode::from_u16(reply.code).unwrap_or(StatusCode::OK), content_type, body);
+    for warning in &reply.warnings {
+        if let Ok(value) = HeaderValue::from_str(&warning_value(warning)) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+    response
+}
+
+/// Puts a warning before those that the response has.
+pub fn warn_first(response: &mut Response<Body>, text: &str) {
+    let Ok(first) = HeaderValue::from_str(&warning_value(text)) else { return };
+    let headers = response.headers_mut();
+    let others: Vec<HeaderValue> = headers.get_all(WARNING).iter().cloned().collect();
+    headers.insert(WARNING, first);
+    for warning in others {
+        headers.append(WARNING, warning);
+    }
+}
+
+/// A response of bytes at hand.
+pub fn bytes(content_type: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
+    with_type(StatusCode::OK, content_type, body::full(bytes))
+}
+
+/// A response with a tag of its content, or only the tag where the client has that content already.
+pub fn tagged(content_type: &'static str, etag: &str, if_none_match: Option<&str>, content: Bytes) -> Response<Body> {
+    let known = if_none_match.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == etag));
+    let mut response = if known {
+        with_type(StatusCode::NOT_MODIFIED, content_type, body::full(""))
+    } else {
+        bytes(content_type, content)
+    };
+    if let Ok(value) = HeaderValue::from_str(etag) {
+        response.headers_mut().insert(http::header::ETAG, value);
+    }
+    response.headers_mut().insert(http::header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+fn with_type(code: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn watch_media_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        Encoding::Json | Encoding::Yaml => "application/json",
+    }
+}
+
+/// A warning as RFC 7234 writes it: code 299, no agent, quoted text.
+fn warning_value(text: &str) -> String {
+    let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("299 - \"{}\"", printable.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Sets a header whose value is known to be fit.
+pub fn set(response: &mut Response<Body>, name: HeaderName, value: &'static str) {
+    response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_quoted() {
+        assert_eq!(warning_value("unknown field \"a\""), "299 - \"unknown field \\\"a\\\"\"");
+        assert_eq!(warning_value("two\nlines"), "299 - \"two lines\"");
+    }
+}

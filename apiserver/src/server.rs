@@ -1,0 +1,192 @@
+//! A whole server from its configuration: store, PKI, API and listener, in the order in which they depend on each other.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pintle_auth::authorize::MastersOnly;
+use pintle_auth::token_file::{TokenFile, TokenFileError};
+use pintle_auth::x509::ClientCertificates;
+use pintle_store::http::serve_unix;
+use pintle_store::{OpenError, Store, StoreConfig};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+
+use crate::admission::Chain;
+use crate::admission::namespace_lifecycle::NamespaceLifecycle;
+use crate::bootstrap;
+use crate::config::Config;
+use crate::http::authenticate::Authenticators;
+use crate::http::pipeline::Pipeline;
+use crate::http::router::Router;
+use crate::http::tls::{self, TlsError};
+use crate::http::{health, server};
+use crate::pki::{Names, Pki, PkiError};
+use crate::resources;
+use crate::schema::builtin;
+use crate::storage::etcd::{self, ConnectError, EtcdConfig};
+use crate::storage::{Backend, Storage, embedded};
+use crate::verbs::Api;
+
+/// Why a server did not start. Each text is one line that says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The PKI cannot be made or read.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store inside did not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store outside is not described well.
+    #[error(transparent)]
+    Etcd(#[from] ConnectError),
+    /// The token file cannot be read.
+    #[error("cannot read --token-auth-file {}: {reason}", path.display())]
+    Tokens {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The port cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; stop what uses it, or choose another --secure-port or --bind-address"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The socket for etcdctl cannot be served.
+    #[error("cannot serve the store at {}: {reason}; remove the file if no other server uses it", path.display())]
+    Socket {
+        /// Which socket.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The objects that every cluster has could not be made.
+    #[error("cannot make the objects that every cluster has: {0}")]
+    Bootstrap(#[from] bootstrap::BootstrapError),
+}
+
+/// The store inside, and what serves it to etcdctl.
+struct Embedded {
+    store: Store,
+    etcd: pintle_store::http::Server,
+}
+
+/// A server that has begun to listen.
+pub struct Server {
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    pipeline: Arc<Pipeline>,
+    embedded: Option<Embedded>,
+    url: String,
+    kubeconfig: PathBuf,
+}
+
+impl Server {
+    /// Opens everything that the server needs. When this returns, requests are answered as soon as [`Server::serve`] is called.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let address = SocketAddr::new(config.listen_address(), config.secure_port);
+        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        let port = listener.local_addr().map_or(config.secure_port, |a| a.port());
+        let public = SocketAddr::new(config.public_address(), port);
+        let url = format!("https://{public}");
+
+        let pki = Pki::ensure(&config.data_dir, &names(config), &url)?;
+        let certificate = config.tls_cert_file.as_deref().unwrap_or(&pki.serving_certificate);
+        let key = config.tls_private_key_file.as_deref().unwrap_or(&pki.serving_key);
+        let tls = tls::server_config(certificate, key)?;
+        let authenticators = Authenticators {
+            certificates: Some(ClientCertificates::new(tls::roots(
+                config.client_ca_file.as_deref().unwrap_or(&pki.ca),
+            )?)),
+            tokens: config.token_auth_file.as_deref().map(tokens).transpose()?,
+            anonymous: config.anonymous_auth,
+        };
+
+        let (backend, embedded) = open_backend(config).await?;
+        let storage = Storage::new(backend, config.etcd_prefix.clone());
+        let admission = Chain::new(vec![Box::new(NamespaceLifecycle)]);
+        let api = Api::new(resources::table(), builtin::registry(), storage, admission, config.event_ttl);
+        let api = Arc::new(api);
+        bootstrap::run(&api).await?;
+
+        let public_paths = health::public_paths().chain(["/version".to_owned(), "/version/".to_owned()]);
+        let pipeline = Pipeline {
+            authenticators,
+            authorizer: Arc::new(MastersOnly::new(public_paths)),
+            router: Router::new(api, public.to_string()),
+        };
+        let kubeconfig = std::path::absolute(&pki.kubeconfig).unwrap_or(pki.kubeconfig);
+        Ok(Self { listener, tls, pipeline: Arc::new(pipeline), embedded, url, kubeconfig })
+    }
+
+    /// Where clients reach the server.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Serves until `stop` completes, then ends cleanly: requests in flight are answered and the store is flushed.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        server::serve(self.listener, self.tls, self.pipeline, stop).await;
+        let Some(embedded) = self.embedded else { return };
+        embedded.etcd.shutdown().await;
+        if let Err(error) = embedded.store.shutdown().await {
+            tracing::error!(%error, "the store did not end cleanly; it recovers from its log at the next start");
+        }
+    }
+}
+
+/// The store: the one inside, or the one that the flags name.
+async fn open_backend(config: &Config) -> Result<(Arc<dyn Backend>, Option<Embedded>), StartError> {
+    if !config.etcd_servers.is_empty() {
+        let backend = etcd::backend(&EtcdConfig {
+            servers: config.etcd_servers.clone(),
+            ca_file: config.etcd_cafile.clone(),
+            cert_file: config.etcd_certfile.clone(),
+            key_file: config.etcd_keyfile.clone(),
+            prefix: config.etcd_prefix.clone(),
+        })?;
+        return Ok((backend, None));
+    }
+    let dir = config.data_dir.join("store");
+    let store = Store::open(StoreConfig::embedded(&dir)).await?;
+    let socket = dir.join("etcd.sock");
+    let served = serve_unix(&store, &socket).await;
+    let etcd = served.map_err(|error| StartError::Socket { path: socket, reason: error.to_string() })?;
+    Ok((embedded::backend(store.clone()), Some(Embedded { store, etcd })))
+}
+
+fn tokens(path: &Path) -> Result<TokenFile, StartError> {
+    let failed = |reason: String| StartError::Tokens { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+    TokenFile::parse(&text).map_err(|e: TokenFileError| failed(e.to_string()))
+}
+
+/// Everything that clients may call the server.
+fn names(config: &Config) -> Names {
+    let dns = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ];
+    let mut addresses = vec![config.public_address(), [127, 0, 0, 1].into()];
+    addresses.extend(bootstrap::service_address(&config.service_cluster_ip_range));
+    addresses.sort_unstable();
+    addresses.dedup();
+    Names { dns: dns.map(str::to_owned).to_vec(), addresses }
+}

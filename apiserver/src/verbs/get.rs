@@ -1,0 +1,14 @@
+//! GET of one object.
+
+use super::{Reply, Request, present};
+use crate::error::Status;
+
+/// Answers with the object, read linearizably unless the client names a resourceVersion.
+pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
+    let resource = request.resource()?;
+    let version = request.query.get("resourceVersion").unwrap_or_default();
+    let found = resource.collection.get(request.namespace(), &request.info.name, version).await;
+    let found = found.map_err(|error| super::write::storage_status(request, error))?;
+    let entry = found.ok_or_else(|| Status::not_found(request.qualified(), &request.info.name))?;
+    Ok(Reply::bytes(200, present::entry(request, resource, &entry)?))
+}

@@ -1,0 +1,157 @@
+//! A resource bound to its types and its place in the store: objects from stored bytes, and back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::codec::{json, protobuf, revision};
+use crate::error::Status;
+use crate::object::meta;
+use crate::resources::spec::{ResourceSpec, SelectableFields};
+use crate::schema::{GroupVersionKind, Registry, TypeRef};
+use crate::storage::{Attributes, Collection, CollectionSpec, Describe, Entry, Storage, WireForm};
+use crate::validation;
+
+/// A stored resource in one version.
+pub struct Resource {
+    /// Its row in the table.
+    pub spec: Arc<ResourceSpec>,
+    /// The kind that clients of this version speak.
+    pub gvk: GroupVersionKind,
+    /// That kind's type.
+    pub ty: TypeRef,
+    /// Where its objects are.
+    pub collection: Arc<Collection>,
+    stored: Kind,
+    forms: Forms,
+}
+
+/// A kind with its type.
+#[derive(Clone)]
+struct Kind {
+    gvk: GroupVersionKind,
+    ty: TypeRef,
+}
+
+/// The identifiers of this version's encodings among all of a collection's.
+#[derive(Clone, Copy)]
+struct Forms {
+    first: u16,
+}
+
+/// In what surroundings an object is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On its own, saying what it is.
+    Alone,
+    /// In a list, whose kind says what its items are.
+    InList,
+}
+
+impl Forms {
+    const PER_VERSION: u16 = 4;
+
+    fn json(self, place: Place) -> WireForm {
+        WireForm(self.first + u16::from(place == Place::InList))
+    }
+
+    fn protobuf(self) -> WireForm {
+        WireForm(self.first + 2)
+    }
+}
+
+impl Resource {
+    /// Binds row number `row` of the table; `None` for what is not stored.
+    pub fn bind(spec: &Arc<ResourceSpec>, row: u16, registry: &Registry, storage: &Storage) -> Option<Self> {
+        let place = spec.storage.as_ref()?;
+        let stored = Kind { gvk: place.gvk.clone(), ty: registry.kind(&place.gvk)? };
+        let describe = StoredFields { kind: stored.clone(), fields: spec.selectable_fields.clone() };
+        let collection = storage.collection(&CollectionSpec {
+            prefix: place.prefix.trim_start_matches("/registry/").to_owned(),
+            namespaced: spec.namespaced,
+            routing_field: spec.selectable_fields.get("spec.nodeName").map(|f| f.label.to_string()),
+            describe: Arc::new(describe),
+        });
+        let gvk = spec.gvk();
+        Some(Self {
+            spec: Arc::clone(spec),
+            ty: registry.kind(&gvk)?,
+            gvk,
+            collection,
+            stored,
+            forms: Forms { first: row * Forms::PER_VERSION },
+        })
+    }
+
+    /// The object in this version, with its resourceVersion.
+    pub fn object(&self, entry: &Entry) -> Result<Value, Status> {
+        let mut object = self.stored.decode(&entry.stored).map_err(Status::internal)?;
+        if self.stored.gvk != self.gvk {
+            object = validation::convert(&self.stored.gvk, &self.gvk, object);
+        }
+        meta::set_text(&mut object, "resourceVersion", entry.revision.to_string());
+        Ok(object)
+    }
+
+    /// The bytes to store for an object of this version.
+    pub fn stored(&self, object: &Value) -> Result<Bytes, Status> {
+        let mut object = object.clone();
+        meta::set(&mut object, "resourceVersion", None);
+        if self.stored.gvk != self.gvk {
+            object = validation::convert(&self.gvk, &self.stored.gvk, object);
+        }
+        Ok(protobuf::encode(&object, &self.stored.ty))
+    }
+
+    /// The object's JSON text, made once and kept.
+    pub fn json(&self, entry: &Entry, place: Place) -> Result<Bytes, Status> {
+        entry.wire(self.forms.json(place), |entry| {
+            let mut object = self.object(entry)?;
+            if let (Place::InList, Some(fields)) = (place, object.as_object_mut()) {
+                fields.remove("kind");
+                fields.remove("apiVersion");
+            }
+            Ok(Bytes::from(json::encode(&object, &self.ty)))
+        })
+    }
+
+    /// The object's protobuf bytes with the envelope, made once and kept.
+    pub fn protobuf(&self, entry: &Entry) -> Result<Bytes, Status> {
+        entry.wire(self.forms.protobuf(), |entry| {
+            if self.stored.gvk == self.gvk {
+                return revision::splice(&entry.stored, entry.revision).map_err(Status::internal);
+            }
+            let object = self.object(entry)?;
+            Ok(protobuf::encode(&object, &self.ty))
+        })
+    }
+
+    /// An identifier for whole watch frames of this version: `which` tells frames of one version apart.
+    pub fn frame_form(&self, which: u16) -> WireForm {
+        WireForm(self.forms.first + which)
+    }
+}
+
+impl Kind {
+    fn decode(&self, stored: &[u8]) -> Result<Value, String> {
+        protobuf::decode(stored, |_, _| Some(self.ty.clone())).map_err(|e| e.to_string())
+    }
+}
+
+/// Reads what selectors ask about from stored bytes.
+struct StoredFields {
+    kind: Kind,
+    fields: SelectableFields,
+}
+
+impl Describe for StoredFields {
+    fn describe(&self, stored: &[u8]) -> Result<Attributes, String> {
+        let object = self.kind.decode(stored)?;
+        let boxed = |text: &str| text.to_owned().into_boxed_str();
+        let labels = meta::labels(&object).into_iter().flatten();
+        let labels = labels.filter_map(|(k, v)| Some((boxed(k), boxed(v.as_str()?))));
+        let fields = self.fields.fields.iter().map(|f| (boxed(&f.label), boxed(&f.value(&object))));
+        Ok(Attributes::new(labels, fields))
+    }
+}

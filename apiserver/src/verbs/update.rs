@@ -1,0 +1,43 @@
+//! PUT: an object replaced.
+
+use serde_json::Value;
+
+use super::options::WriteOptions;
+use super::write::{self, Change, Made};
+use super::{Reply, Request, create, decode};
+use crate::error::Status;
+use crate::object::meta;
+
+/// Replaces the object, or its subresource, by the one in the body.
+pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
+    let resource = request.resource()?;
+    let options = WriteOptions::parse(request.query, "UpdateOptions")?;
+    let decoded = decode::body(request, &resource.gvk, &resource.ty, options.field_validation)?;
+    let mut object = decoded.object;
+    create::require_namespace(request, &mut object)?;
+    require_name(request, &object)?;
+    let manager = request.manager(&options.field_manager);
+    let uid = meta::uid(&object).to_owned();
+    let how = Change {
+        options: &options,
+        uid: Some(uid.as_str()).filter(|uid| !uid.is_empty()),
+        creates: false,
+        manager: Some(&manager),
+    };
+    let written = write::change(request, &how, |_| Ok(Made { object: object.clone(), warnings: Vec::new() })).await?;
+    let code = if written.created { 201 } else { 200 };
+    let reply = Reply::object(request, code, &written.object)?;
+    Ok(reply.with_warnings(decoded.warnings).with_warnings(written.warnings))
+}
+
+/// The object's name is the URL's.
+pub fn require_name(request: &Request<'_>, object: &Value) -> Result<(), Status> {
+    let wanted = &request.info.name;
+    match meta::name(object) {
+        "" => Err(Status::bad_request("name must be provided")),
+        name if name == wanted => Ok(()),
+        name => Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({wanted})"
+        ))),
+    }
+}
