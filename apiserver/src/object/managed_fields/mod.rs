@@ -199,3 +199,121 @@ pub(super) fn never_managed() -> FieldSet {
         "metadata.resourceVersion",
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Writes a config map as `manager`, at second `second`.
+    fn write(live: Option<&Value>, mut new: Value, manager: &str, second: usize) -> Value {
+        let kind = GroupVersionKind::new("", "v1", "ConfigMap");
+        let ty = registry().kind(&kind).unwrap();
+        let now = format!("2026-01-01T00:00:{second:02}Z");
+        let reset = FieldSet::default();
+        let context = Context { ty: &ty, kind: &kind, manager, subresource: None, now: &now, reset: &reset };
+        update(live, &mut new, &context);
+        new
+    }
+
+    fn config_map(data: &Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "uid": "u"}, "data": data})
+    }
+
+    /// Manager, time and fields of each entry.
+    fn entries(object: &Value) -> Vec<(String, String, Value)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        meta::managed_fields(object)
+            .iter()
+            .map(|entry| (text(&entry["manager"]), text(&entry["time"])[17..19].to_owned(), entry["fieldsV1"].clone()))
+            .collect()
+    }
+
+    fn entry(manager: &str, second: &str, fields: Value) -> (String, String, Value) {
+        (manager.to_owned(), second.to_owned(), fields)
+    }
+
+    #[test]
+    fn who_changes_a_field_owns_it() {
+        let first = write(None, config_map(&json!({"x": "1", "y": "1"})), "one", 1);
+        assert_eq!(entries(&first), [entry("one", "01", json!({"f:data": {".": {}, "f:x": {}, "f:y": {}}}))]);
+
+        let mut second = first.clone();
+        second["data"] = json!({"x": "2", "y": "1"});
+        let second = write(Some(&first), second, "two", 2);
+        let want = [
+            entry("one", "01", json!({"f:data": {".": {}, "f:y": {}}})),
+            entry("two", "02", json!({"f:data": {"f:x": {}}})),
+        ];
+        assert_eq!(entries(&second), want);
+
+        let unchanged = write(Some(&second), second.clone(), "three", 3);
+        assert_eq!(entries(&unchanged), want, "whoever changes nothing owns nothing, and no time moves");
+
+        let mut third = second.clone();
+        third["data"] = json!({"x": "2"});
+        let third = write(Some(&second), third, "three", 3);
+        let want = [entry("one", "01", json!({"f:data": {}})), entry("two", "02", json!({"f:data": {"f:x": {}}}))];
+        assert_eq!(entries(&third), want, "what is removed is nobody's");
+    }
+
+    #[test]
+    fn clients_that_do_not_know_entries_do_not_delete_them() {
+        let live = write(None, config_map(&json!({"x": "1"})), "one", 1);
+        for (sent, kept) in
+            [(None, 1), (Some(json!([])), 0), (Some(json!([{}])), 0), (Some(json!([{"manager": "bad"}])), 1)]
+        {
+            let mut new = live.clone();
+            meta::set(&mut new, "managedFields", sent.clone());
+            let new = write(Some(&live), new, "two", 2);
+            assert_eq!(entries(&new).len(), kept, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_begins_to_manage_by_an_update() {
+        let live = config_map(&json!({"x": "1"}));
+        let new = write(Some(&live), config_map(&json!({"x": "2"})), "one", 1);
+        assert!(meta::managed_fields(&new).is_empty());
+    }
+
+    #[test]
+    fn the_oldest_updates_are_merged_when_there_are_too_many() {
+        let mut live = write(None, config_map(&json!({})), "none", 0);
+        meta::set_text(&mut live, "uid", "");
+        for i in 0..13 {
+            let mut new = live.clone();
+            new["data"][format!("k{i:02}")] = json!("v");
+            live = write(Some(&live), new, &format!("m{i:02}"), i);
+        }
+        let names: Vec<_> =
+            entries(&live).into_iter().map(|(manager, second, _)| format!("{manager}@{second}")).collect();
+        assert_eq!(names.len(), 10);
+        assert_eq!(names[..2], ["ancient-changes@03", "m04@04"]);
+        let owned = &entries(&live)[0].2["f:data"];
+        assert!((0..4).all(|i| owned[format!("f:k{i:02}")].is_object()), "{owned}");
+    }
+
+    #[test]
+    fn a_write_without_effect_keeps_its_times() {
+        let old = write(None, config_map(&json!({"x": "1"})), "one", 1);
+        let mut new = old.clone();
+        new["metadata"]["managedFields"][0]["time"] = json!("2026-01-01T00:00:09Z");
+        keep_times(&old, &mut new);
+        assert_eq!(new, old);
+        new["metadata"]["managedFields"][0]["time"] = json!("2026-01-01T00:00:09Z");
+        new["data"]["x"] = json!("2");
+        let changed = new.clone();
+        keep_times(&old, &mut new);
+        assert_eq!(new, changed);
+    }
+
+    #[test]
+    fn managers_are_named_after_the_parameter_or_the_user_agent() {
+        assert_eq!(manager_name("m", "kubectl/v1.36"), "m");
+        assert_eq!(manager_name("", "kubectl/v1.36 (linux)"), "kubectl");
+        assert_eq!(manager_name("", "a\u{7}b\u{200b}"), "ab");
+        assert_eq!(manager_name("", &"é".repeat(100)).len(), 128);
+    }
+}

@@ -256,3 +256,149 @@ fn describe(conflicts: &[Conflict]) -> ApplyError {
     };
     ApplyError::Conflicts { message, causes }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::managed_fields;
+    use crate::schema::builtin::registry;
+
+    fn in_context<T>(manager: &str, run: impl FnOnce(&Context<'_>) -> T) -> T {
+        let kind = GroupVersionKind::new("apps", "v1", "Deployment");
+        let ty = registry().kind(&kind).unwrap();
+        let reset = FieldSet::of_dotted(["status"]);
+        let now = "2026-01-01T00:00:00Z";
+        run(&Context { ty: &ty, kind: &kind, manager, subresource: None, now, reset: &reset })
+    }
+
+    fn applied(live: Option<&Value>, config: &Value, manager: &str, force: bool) -> Result<Value, ApplyError> {
+        in_context(manager, |context| apply(live, config, context, force))
+    }
+
+    fn updated(live: Option<&Value>, mut new: Value, manager: &str) -> Value {
+        in_context(manager, |context| managed_fields::update(live, &mut new, context));
+        new
+    }
+
+    fn deployment(metadata: Value, spec: Value) -> Value {
+        let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec});
+        object["metadata"]["name"] = json!("d");
+        object
+    }
+
+    fn fields(object: &Value, manager: &str) -> Value {
+        let entry = meta::managed_fields(object).iter().find(|entry| entry["manager"] == manager);
+        entry.map_or(Value::Null, |entry| entry["fieldsV1"].clone())
+    }
+
+    #[test]
+    fn what_is_applied_is_owned_and_what_is_left_out_later_goes() {
+        let first =
+            applied(None, &deployment(json!({"labels": {"a": "1", "b": "1"}}), json!({"replicas": 1})), "one", false);
+        let first = first.unwrap();
+        let want = json!({"f:metadata": {"f:labels": {"f:a": {}, "f:b": {}}}, "f:spec": {"f:replicas": {}}});
+        assert_eq!(fields(&first, "one"), want);
+
+        let second =
+            applied(Some(&first), &deployment(json!({"labels": {"b": "1"}}), json!({})), "two", false).unwrap();
+        let third = applied(Some(&second), &deployment(json!({}), json!({"replicas": 1})), "one", false).unwrap();
+        assert_eq!(third["metadata"]["labels"], json!({"b": "1"}), "the other one's label stays");
+        assert_eq!(fields(&third, "one"), json!({"f:spec": {"f:replicas": {}}}));
+        assert_eq!(fields(&third, "two"), json!({"f:metadata": {"f:labels": {"f:b": {}}}, "f:spec": {}}));
+    }
+
+    #[test]
+    fn others_fields_are_in_conflict_unless_forced() {
+        let live =
+            applied(None, &deployment(json!({"labels": {"a": "1"}}), json!({"replicas": 1})), "one", false).unwrap();
+        let mut scaled = live.clone();
+        scaled["spec"]["replicas"] = json!(2);
+        let live = updated(Some(&live), scaled, "scaler");
+
+        let config = deployment(json!({}), json!({"replicas": 3}));
+        let Err(ApplyError::Conflicts { message, causes }) = applied(Some(&live), &config, "two", false) else {
+            panic!("applied")
+        };
+        assert_eq!(message, "Apply failed with 1 conflict: conflict with \"scaler\" using apps/v1: .spec.replicas");
+        let cause = ConflictCause {
+            field: ".spec.replicas".to_owned(),
+            message: "conflict with \"scaler\" using apps/v1".to_owned(),
+        };
+        assert_eq!(causes, [cause]);
+
+        let config = deployment(json!({"labels": {"a": "2"}}), json!({"replicas": 3}));
+        let message = applied(Some(&live), &config, "two", false).unwrap_err().to_string();
+        let want = "Apply failed with 2 conflicts: conflicts with \"one\":\n- .metadata.labels.a\nconflicts with \"scaler\" using apps/v1:\n- .spec.replicas";
+        assert_eq!(message, want);
+
+        let forced = applied(Some(&live), &config, "two", true).unwrap();
+        assert_eq!((&forced["spec"]["replicas"], &forced["metadata"]["labels"]["a"]), (&json!(3), &json!("2")));
+        assert_eq!(fields(&forced, "scaler"), Value::Null);
+
+        let same = applied(Some(&live), &deployment(json!({}), json!({"replicas": 2})), "two", false).unwrap();
+        assert_eq!(fields(&same, "two"), json!({"f:spec": {"f:replicas": {}}}), "agreement is no conflict");
+    }
+
+    #[test]
+    fn what_was_there_before_anyone_managed_it_has_an_owner() {
+        let live = deployment(json!({"uid": "u", "labels": {"a": "1"}}), json!({"replicas": 1}));
+        let message = applied(Some(&live), &deployment(json!({}), json!({"replicas": 2})), "one", false).unwrap_err();
+        let want = "Apply failed with 1 conflict: conflict with \"before-first-apply\" using apps/v1: .spec.replicas";
+        assert_eq!(message.to_string(), want);
+    }
+
+    #[test]
+    fn kubectl_takes_over_from_client_side_apply() {
+        let old = deployment(json!({}), json!({"replicas": 1, "paused": true}));
+        let mut live = old.clone();
+        live["metadata"]["annotations"] = json!({LAST_APPLIED: old.to_string()});
+        let mut live = updated(None, live, "kubectl-client-side-apply");
+        meta::set_text(&mut live, "uid", "u");
+        let config = deployment(json!({}), json!({"replicas": 2}));
+
+        let taken = applied(Some(&live), &config, "kubectl", false).unwrap();
+        assert_eq!(taken["spec"], json!({"replicas": 2, "paused": true}));
+        let annotation = meta::annotation(&taken, LAST_APPLIED).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(annotation).unwrap(), config);
+        assert!(annotation.ends_with('\n'));
+        assert!(applied(Some(&live), &config, "other", false).is_err());
+
+        let mut scaled = live.clone();
+        scaled["spec"]["replicas"] = json!(5);
+        let scaled = updated(Some(&live), scaled, "scaler");
+        assert!(applied(Some(&scaled), &config, "kubectl", false).is_err(), "it is not what kubectl applied any more");
+    }
+
+    #[test]
+    fn a_bad_configuration_is_refused() {
+        let mut entries = deployment(json!({}), json!({}));
+        entries["metadata"]["managedFields"] = json!([]);
+        let mut other = deployment(json!({}), json!({}));
+        other["apiVersion"] = json!("apps/v2");
+        for (config, want) in [
+            (entries, ApplyError::BadRequest("metadata.managedFields must be nil".to_owned())),
+            (other, ApplyError::BadRequest("invalid object type: apps/v2, Kind=Deployment".to_owned())),
+            (
+                deployment(json!({"namespace": "n"}), json!({"bogus": 1})),
+                ApplyError::Unknown(
+                    "failed to create typed patch object (n/d; apps/v1, Kind=Deployment): .spec.bogus: field not declared in schema"
+                        .to_owned(),
+                ),
+            ),
+        ] {
+            assert_eq!(applied(None, &config, "one", false), Err(want));
+        }
+    }
+
+    #[test]
+    fn status_is_not_applied_through_the_object() {
+        let mut config = deployment(json!({}), json!({"replicas": 1}));
+        config["status"] = json!({"replicas": 1});
+        assert_eq!(
+            fields(&applied(None, &config, "one", false).unwrap(), "one"),
+            json!({"f:spec": {"f:replicas": {}}})
+        );
+    }
+}
