@@ -1,7 +1,9 @@
 //! Integration tests of the store.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+mod against_model;
 mod etcd_sequence;
 mod json;
 mod recovery;
+mod model;
 mod store;
