@@ -68,7 +68,7 @@ pub fn prune(reader: &impl Reader, watermark: i64, max_changes: usize) -> Result
     let mut last = done;
     let mut complete = true;
     past::changes(reader, done, watermark, |revision, record| {
-        if seen >= max_changes && revision.main > last {
+        if seen >= max_changes && revision.main > last && last > done {
             complete = false;
             return Ok(false);
         }
@@ -84,7 +84,7 @@ pub fn prune(reader: &impl Reader, watermark: i64, max_changes: usize) -> Result
         }
         Ok(true)
     })?;
-    // The last transaction is looked at again by the next piece: it may have kept what was at its own watermark.
+    // The next piece looks at the last transaction again: what was superseded at the watermark itself was kept.
     let reached = if complete { watermark } else { last.max(done) };
     batch.put(Column::Meta, meta::PRUNED, Bytes::copy_from_slice(&reached.to_be_bytes()));
     Ok(Pruned { batch, complete })
@@ -100,4 +100,31 @@ fn pruned_to(reader: &impl Reader) -> Result<i64> {
     let Some(bytes) = reader.get(Column::Meta, meta::PRUNED)? else { return Ok(0) };
     let bytes = bytes.as_ref().try_into().map_err(|_| StoreError::CorruptData("pruned mark is cut short"))?;
     Ok(i64::from_be_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pintle_proto::etcdserverpb as pb;
+
+    use super::super::Mvcc;
+    use crate::apply::{Command, apply};
+    use crate::engine::memory::MemoryEngine;
+
+    #[test]
+    fn pruning_gets_past_a_transaction_larger_than_a_piece() {
+        let mvcc = Mvcc::open(Arc::new(MemoryEngine::new())).unwrap();
+        let run = |command: Command| mvcc.write(|writer| apply(writer, &command), |_| {}).unwrap().reply.unwrap();
+        for key in ["a", "b", "c", "d", "e"] {
+            run(Command::Put(pb::PutRequest { key: key.into(), ..Default::default() }));
+        }
+        run(Command::DeleteRange(pb::DeleteRangeRequest { key: "a".into(), range_end: "z".into(), prev_kv: false }));
+        for revision in [7, 8] {
+            run(Command::Put(pb::PutRequest { key: "a".into(), ..Default::default() }));
+            run(Command::Compact(pb::CompactionRequest { revision, physical: false }));
+            let pieces = (0..100).take_while(|_| !mvcc.prune(2).unwrap()).count();
+            assert!(pieces < 100, "pruning to {revision} does not end");
+        }
+    }
 }
