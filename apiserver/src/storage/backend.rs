@@ -153,7 +153,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn current_revision(&self) -> Result<i64, BackendError>;
 
     /// Every change under `prefix` from `start_revision` on, which may lie in the future. Whenever `progress_wanted` is notified,
-    /// the store's present revision follows soon as [`WatchItem::Progress`], whether or not anything under the prefix has changed.
+    /// the store's present revision follows soon as [`WatchItem::Progress`], whether or not anything under the prefix has changed,
+    /// unless the last item has told it already.
     /// Dropping the stream ends the watch.
     fn watch(&self, prefix: Bytes, start_revision: i64, progress_wanted: Arc<Notify>) -> WatchStream;
 

@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod cache;
 pub mod collection;
+pub mod compactor;
 pub mod continue_token;
 pub mod embedded;
 pub mod entry;

@@ -10,5 +10,6 @@ mod openapi;
 mod parity;
 mod patches;
 mod server;
+mod storage;
 mod tables;
 mod testdata;

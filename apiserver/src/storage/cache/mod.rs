@@ -206,6 +206,7 @@ impl Cache {
         let mut inner = self.inner.write();
         inner.state = None;
         inner.routes.clear();
+        self.snapshot.store(None);
     }
 
     fn start(self: &Arc<Self>) {

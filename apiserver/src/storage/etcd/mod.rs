@@ -97,7 +97,7 @@ impl Cluster {
                     Err(status) => status,
                 };
                 left -= 1;
-                if status.code() == Code::Unavailable {
+                if is_unavailable(&status) {
                     self.endpoints.failed(number);
                     if left > 0 && (repeat == Repeat::Always || was_never_sent(&status)) {
                         continue;
@@ -169,8 +169,13 @@ impl Etcd for Cluster {
 fn interpret(status: &Status) -> BackendError {
     match status.code() {
         Code::DeadlineExceeded => BackendError::Timeout(status.message().to_owned()),
-        code => error_of(status.message().to_owned(), code == Code::Unavailable),
+        _ => error_of(status.message().to_owned(), is_unavailable(status)),
     }
+}
+
+/// Whether the server cannot serve, or the connection to it broke: only then a status has a source.
+fn is_unavailable(status: &Status) -> bool {
+    status.code() == Code::Unavailable || status.source().is_some()
 }
 
 /// Whether the connection could not even be made.

@@ -9,9 +9,9 @@ use pintle_proto::etcdserverpb::{
     watch_request::RequestUnion,
 };
 use tokio::sync::Notify;
-use tonic::{Code, Request, Status, Streaming, metadata::MetadataValue, transport::Channel};
+use tonic::{Request, Status, Streaming, metadata::MetadataValue, transport::Channel};
 
-use super::interpret;
+use super::{interpret, is_unavailable};
 use crate::storage::{
     backend::{BackendError, WatchItem, WatchStream, prefix_end},
     requests::{changes, revision},
@@ -90,7 +90,7 @@ fn until_over(
                 }
                 Ok(None) => {}
                 Err(status) => {
-                    if status.code() == Code::Unavailable {
+                    if is_unavailable(&status) {
                         failed();
                     }
                     return Some((Err(interpret(&status)), (items, failed, true)));
