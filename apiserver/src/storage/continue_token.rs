@@ -106,7 +106,6 @@ fn go_quoted_char(byte: u8) -> String {
         b'\n' => r"'\n'".to_owned(),
         b'\r' => r"'\r'".to_owned(),
         b'\\' => r"'\\'".to_owned(),
-        0x20..0x7f => format!("'{}'", char::from(byte)),
         0..0x20 | 0x7f => format!(r"'\x{byte:02x}'"),
         // A byte above ASCII is taken for the character of that number.
         0x80..0xa1 | 0xad => format!(r"'\u{:04x}'", u32::from(byte)),

@@ -33,19 +33,19 @@ struct Embedded(Store);
 #[async_trait]
 impl Etcd for Embedded {
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, BackendError> {
-        self.0.range(request).await.map_err(interpret)
+        self.0.range(request).await.map_err(|error| interpret(&error))
     }
 
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
-        self.0.txn(request).await.map_err(interpret)
+        self.0.txn(request).await.map_err(|error| interpret(&error))
     }
 
     async fn compact(&self, request: CompactionRequest) -> Result<(), BackendError> {
-        self.0.compact(request).await.map(drop).map_err(interpret)
+        self.0.compact(request).await.map(drop).map_err(|error| interpret(&error))
     }
 
     async fn lease_grant(&self, request: LeaseGrantRequest) -> Result<i64, BackendError> {
-        Ok(self.0.lease_grant(request).await.map_err(interpret)?.id)
+        Ok(self.0.lease_grant(request).await.map_err(|error| interpret(&error))?.id)
     }
 
     fn watch(&self, prefix: Bytes, start_revision: i64, progress_wanted: Arc<Notify>) -> WatchStream {
@@ -85,6 +85,6 @@ async fn next(watch: &mut LocalWatch, progress_wanted: &Notify) -> Option<Result
 }
 
 /// A store's error in terms of the backend.
-fn interpret(error: StoreError) -> BackendError {
+fn interpret(error: &StoreError) -> BackendError {
     error_of(error.to_string(), error.code() == Code::Unavailable)
 }

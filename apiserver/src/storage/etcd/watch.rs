@@ -81,22 +81,21 @@ fn until_over(
     failed: impl Fn() + Send + 'static,
 ) -> impl Stream<Item = Result<WatchItem, BackendError>> + Send {
     let items = items.boxed();
-    stream::unfold((items, failed, false), |(mut items, failed, over)| async move {
-        while !over {
+    let state = Some((items, failed));
+    stream::unfold(state, |state| async move {
+        let (mut items, failed) = state?;
+        loop {
             match items.next().await? {
-                Ok(Some(item)) => {
-                    let over = matches!(item, WatchItem::Compacted(_));
-                    return Some((Ok(item), (items, failed, over)));
-                }
+                Ok(Some(item @ WatchItem::Compacted(_))) => return Some((Ok(item), None)),
+                Ok(Some(item)) => return Some((Ok(item), Some((items, failed)))),
                 Ok(None) => {}
                 Err(status) => {
                     if is_unavailable(&status) {
                         failed();
                     }
-                    return Some((Err(interpret(&status)), (items, failed, true)));
+                    return Some((Err(interpret(&status)), None));
                 }
             }
         }
-        None
     })
 }

@@ -2,18 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use pintle_apiserver::storage::backend::Backend;
 use pintle_apiserver::storage::{embedded, etcd};
-use pintle_store::watch::StreamSettings;
+use pintle_store::http::{Listener, ServerSettings, serve};
 use pintle_store::{Store, StoreConfig};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
 
 use super::contract::Subject;
 
@@ -59,44 +54,14 @@ pub fn connect(servers: Vec<String>) -> Arc<dyn Backend> {
 /// Serves etcd's API. Dropping it breaks all connections.
 pub struct Server {
     pub address: SocketAddr,
-    accepting: JoinHandle<()>,
+    _server: pintle_store::http::Server,
 }
 
 impl Server {
-    pub async fn start(store: &Store, address: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
+    pub async fn start(store: &Store, address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let settings = StreamSettings { fragment_bytes: 1 << 20, progress_interval: Duration::from_secs(600) };
-        let routes = pintle_store::grpc::routes(store, settings);
-        let accepting = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                connections.spawn(serve(stream, tls.clone(), TowerToHyperService::new(routes.clone())));
-            }
-        });
-        Self { address, accepting }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, service: TowerToHyperService<tonic::service::Routes>) {
-    let builder = auto::Builder::new(TokioExecutor::new());
-    // How a connection ends is for the client to judge.
-    match tls {
-        Some(tls) => {
-            if let Ok(stream) = tls.accept(stream).await {
-                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-            }
-        }
-        None => {
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-        }
+        Self { address, _server: serve(store, Listener::Tcp(listener), tls, ServerSettings::of(store)) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What only a backend over the network can meet: members that are gone, connections that break, TLS.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,10 @@ use pintle_apiserver::storage::backend::{BackendError, Write};
 use pintle_apiserver::storage::{
     Attributes, CollectionSpec, Describe, ListOptions, Storage, WatchEvent, WatchOptions, etcd,
 };
+use pintle_store::http::{TlsFiles, serve_unix};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use super::backends::{Server, connect, store};
 
@@ -102,49 +99,42 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// A server that lets nobody in whom this authority has not signed for.
-    fn acceptor(&self) -> TlsAcceptor {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
-        let (certificate, key) = self.sign("127.0.0.1");
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        TlsAcceptor::from(Arc::new(config))
+    /// The files of whoever answers to `name`: certificate and key.
+    fn identity(&self, directory: &Path, name: &str) -> [PathBuf; 2] {
+        let (certificate, key) = self.sign(name);
+        [
+            write(directory, &format!("{name}.crt"), &certificate.pem()),
+            write(directory, &format!("{name}.key"), &key.serialize_pem()),
+        ]
     }
+}
 
-    /// Flags of a client.
-    fn client(&self, directory: &Path, servers: Vec<String>) -> etcd::EtcdConfig {
-        let file = |name: &str, pem: String| {
-            let path = directory.join(name);
-            std::fs::write(&path, pem).unwrap();
-            Some(path)
-        };
-        let (certificate, key) = self.sign("apiserver");
-        etcd::EtcdConfig {
-            servers,
-            ca_file: file("ca.crt", self.0.pem()),
-            cert_file: file("client.crt", certificate.pem()),
-            key_file: file("client.key", key.serialize_pem()),
-            prefix: "/registry".to_owned(),
-        }
-    }
+fn write(directory: &Path, name: &str, pem: &str) -> PathBuf {
+    let path = directory.join(name);
+    std::fs::write(&path, pem).unwrap();
+    path
 }
 
 #[tokio::test]
 async fn both_sides_prove_who_they_are() {
     let (store, directory) = store().await;
+    let directory = directory.path();
     let authority = Authority::new();
-    let server = Server::start(&store, "127.0.0.1:0".parse().unwrap(), Some(authority.acceptor())).await;
+    let ca_file = write(directory, "ca.crt", &authority.0.pem());
+    let [cert_file, key_file] = authority.identity(directory, "127.0.0.1");
+    let files = TlsFiles {
+        cert_file: Some(cert_file),
+        key_file: Some(key_file),
+        trusted_ca_file: Some(ca_file.clone()),
+        ..TlsFiles::default()
+    };
+    let server = Server::start(&store, "127.0.0.1:0".parse().unwrap(), Some(files.load().unwrap())).await;
+
+    let [cert_file, key_file] = authority.identity(directory, "apiserver");
     let servers = vec![format!("https://{}", server.address)];
-    let config = authority.client(directory.path(), servers.clone());
+    let prefix = "/registry".to_owned();
+    let (ca_file, cert_file, key_file) = (Some(ca_file), Some(cert_file), Some(key_file));
+    let config = etcd::EtcdConfig { servers, ca_file, cert_file, key_file, prefix };
     let backend = etcd::backend(&config).unwrap();
     assert_eq!(backend.create(KEY, "1".into(), None).await, Ok(Write::Done(2)));
 
@@ -152,9 +142,17 @@ async fn both_sides_prove_who_they_are() {
     let refused = etcd::backend(&anonymous).unwrap().current_revision().await;
     assert!(matches!(refused, Err(BackendError::Unavailable(_))), "{refused:?}");
 
-    let stranger = Authority::new();
-    let other = tempfile::tempdir().unwrap();
-    let mistrusting = etcd::EtcdConfig { ca_file: stranger.client(other.path(), servers).ca_file, ..config };
+    let mistrusting =
+        etcd::EtcdConfig { ca_file: Some(write(directory, "other.crt", &Authority::new().0.pem())), ..config };
     let refused = etcd::backend(&mistrusting).unwrap().current_revision().await;
     assert!(matches!(refused, Err(BackendError::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_unix_socket_will_do() {
+    let (store, directory) = store().await;
+    let path = directory.path().join("etcd.sock");
+    let _server = serve_unix(&store, &path).await.unwrap();
+    let backend = connect(vec![format!("unix://{}", path.display())]);
+    assert_eq!(backend.create(KEY, "1".into(), None).await, Ok(Write::Done(2)));
 }
