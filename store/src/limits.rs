@@ -97,7 +97,6 @@ pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
 /// Changes that are looked at in one go when dropping what was compacted.
 pub const PRUNE_CHANGES: usize = 10_000;
 
-
 /// How long a client may take for the TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 

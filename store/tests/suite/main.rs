@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
 mod against_model;
+mod crash;
 mod etcd_sequence;
 mod json;
 mod recovery;
