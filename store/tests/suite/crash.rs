@@ -185,6 +185,10 @@ impl Watcher {
 
     /// Watches until the connection breaks, or until everything through a revision was seen.
     async fn follow(&mut self, channel: &Channel, through: Option<i64>) {
+        if through.is_some_and(|through| through < self.request.start_revision) {
+            // A watch that begins in the future hears of no progress before that.
+            return;
+        }
         let create = pb::WatchRequest {
             request_union: Some(pb::watch_request::RequestUnion::CreateRequest(self.request.clone())),
         };
