@@ -1,13 +1,16 @@
-//! Horizontal pod autoscalers: defaults, and the conversion between autoscaling/v1 and v2.
+//! Horizontal pod autoscalers, and the conversion between autoscaling/v1 and v2.
 //!
 //! v2 is what is stored. v1 knows one metric, the CPU's utilisation; it carries everything else in annotations.
 //!
-//! Upstream: `pkg/apis/autoscaling/v1/conversion.go`, `pkg/apis/autoscaling/v2/defaults.go`.
+//! Upstream: `pkg/apis/autoscaling/v1/conversion.go`, `v2/defaults.go`, `validation/validation.go`.
 
 use serde_json::{Map, Value, json};
 
 use super::edit::{Fields, each, is_absent, is_empty, object, set, set_absent, set_empty, text, within};
-use super::field::go_json;
+use super::field::{Error, Errors, go_json};
+use super::node::Node;
+use super::quantity::Quantity;
+use super::{formats, meta, resources};
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
@@ -466,6 +469,240 @@ fn ordered_json(value: &Value) -> String {
             format!("[{}]", parts.join(","))
         }
         other => go_json(other),
+    }
+}
+
+const METRIC_TYPES: [&str; 5] = ["ContainerResource", "External", "Object", "Pods", "Resource"];
+const POPULATE: &str = "must populate information for the given metric source";
+
+/// Judges a new autoscaling/v2 autoscaler.
+pub fn create(scaler: &Node<'_>, errors: &mut Errors) {
+    meta::validate_kube(&scaler.at("metadata"), true, formats::subdomain_name, errors);
+    validate_spec(&scaler.at("spec"), errors);
+}
+
+/// Judges a changed autoscaling/v2 autoscaler.
+pub fn update(scaler: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    meta::validate_kube_update(&scaler.at("metadata"), &old.at("metadata"), errors);
+    validate_spec(&scaler.at("spec"), errors);
+}
+
+/// Judges an autoscaler's changed status.
+pub fn status(scaler: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    meta::validate_kube_update(&scaler.at("metadata"), &old.at("metadata"), errors);
+    scaler.at("status").at("currentReplicas").nonnegative(errors);
+    scaler.at("status").at("desiredReplicas").nonnegative(errors);
+}
+
+fn as_v2(scaler: &Node<'_>) -> Value {
+    let mut scaler = scaler.value.clone();
+    object(&mut scaler, v1_to_v2);
+    scaler
+}
+
+/// Judges a new autoscaling/v1 autoscaler by what v2 makes of it.
+pub fn create_v1(scaler: &Node<'_>, errors: &mut Errors) {
+    create(&Node::root(&as_v2(scaler)), errors);
+}
+
+/// Judges a changed autoscaling/v1 autoscaler by what v2 makes of it.
+pub fn update_v1(scaler: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    update(&Node::root(&as_v2(scaler)), &Node::root(&as_v2(old)), errors);
+}
+
+fn validate_spec(spec: &Node<'_>, errors: &mut Errors) {
+    let (min, max) = (spec.at("minReplicas"), spec.at("maxReplicas"));
+    if min.present() && min.int() < 1 {
+        errors.push(min.invalid_int("must be greater than or equal to 1"));
+    }
+    if max.int() == 0 {
+        errors.push(max.required("must be set and greater than 0"));
+    } else if max.int() < 0 {
+        errors.push(max.invalid_int("must be greater than or equal to 1"));
+    }
+    if min.present() && max.int() < min.int() {
+        errors.push(max.invalid_int("must be greater than or equal to `minReplicas`"));
+    }
+    object_reference(&spec.at("scaleTargetRef"), errors);
+    let metrics = spec.at("metrics");
+    for metric in metrics.items() {
+        validate_metric(&metric, errors);
+    }
+    if min.present()
+        && min.int() == 0
+        && !metrics.items().any(|metric| matches!(metric.text("type"), "Object" | "External"))
+    {
+        let message = "must specify at least one Object or External metric to support scaling to zero replicas";
+        errors.push(metrics.forbidden(message));
+    }
+    let behavior = spec.at("behavior");
+    for name in ["scaleUp", "scaleDown"] {
+        if let Some(rules) = behavior.at(name).some() {
+            validate_rules(&rules, errors);
+        }
+    }
+}
+
+fn path_segment(node: &Node<'_>, required: &str, errors: &mut Errors) {
+    if node.is_empty() {
+        errors.push(node.required(required));
+    } else {
+        node.format(formats::path_segment(node.str(), false), errors);
+    }
+}
+
+fn object_reference(reference: &Node<'_>, errors: &mut Errors) {
+    path_segment(&reference.at("kind"), "", errors);
+    path_segment(&reference.at("name"), "", errors);
+    let version = reference.at("apiVersion");
+    match version.str().matches('/').count() {
+        0 | 1 => {}
+        _ => errors.push(version.invalid_text(format!("unexpected GroupVersion string: {}", version.str()))),
+    }
+}
+
+fn validate_rules(rules: &Node<'_>, errors: &mut Errors) {
+    let window = rules.at("stabilizationWindowSeconds");
+    if window.int() < 0 {
+        errors.push(window.invalid_int("must be greater than or equal to zero"));
+    }
+    if window.int() > 3600 {
+        errors.push(window.invalid_int("must be less than or equal to 3600"));
+    }
+    let select = rules.at("selectPolicy");
+    if select.present() {
+        select.one_of(&["Disabled", "Max", "Min"], errors);
+    }
+    let policies = rules.at("policies");
+    if policies.is_empty() {
+        errors.push(policies.required("must specify at least one Policy"));
+    }
+    for policy in policies.items() {
+        policy.at("type").one_of(&["Percent", "Pods"], errors);
+        let (value, period) = (policy.at("value"), policy.at("periodSeconds"));
+        for number in [&value, &period] {
+            if number.int() <= 0 {
+                errors.push(number.invalid_int("must be greater than zero"));
+            }
+        }
+        if period.int() > 1800 {
+            errors.push(period.invalid_int("must be less than or equal to 1800"));
+        }
+    }
+    let tolerance = rules.at("tolerance");
+    if Quantity::of(tolerance.value).is_negative() {
+        errors.push(tolerance.invalid_text("must be greater than or equal to 0"));
+    }
+}
+
+fn validate_metric(metric: &Node<'_>, errors: &mut Errors) {
+    let kind = metric.at("type");
+    if kind.is_empty() {
+        errors.push(kind.required("must specify a metric source type"));
+    }
+    let known = kind.one_of(&METRIC_TYPES, errors);
+    let mut present: Vec<&'static str> = Vec::new();
+    for name in ["object", "external", "pods", "resource", "containerResource"] {
+        if let Some(source) = metric.at(name).some() {
+            present.push(name);
+            if present.len() == 1 {
+                validate_source(name, &source, errors);
+            }
+        }
+    }
+    let expected = match kind.str() {
+        "Object" => "object",
+        "Pods" => "pods",
+        "Resource" => "resource",
+        "External" => "external",
+        "ContainerResource" => "containerResource",
+        _ => "",
+    };
+    if !known {
+        errors.push(kind.not_supported(&METRIC_TYPES));
+    } else if !present.contains(&expected) {
+        errors.push(Error::required(&metric.path.child(expected), POPULATE));
+    }
+    if present.len() != 1 {
+        for name in present.into_iter().filter(|name| *name != expected) {
+            errors.push(Error::forbidden(&metric.path.child(name), "must populate the given metric source only"));
+        }
+    }
+}
+
+fn validate_source(name: &str, source: &Node<'_>, errors: &mut Errors) {
+    let target = source.at("target");
+    let (value, average, utilization) =
+        (target.at("value"), target.at("averageValue"), target.at("averageUtilization"));
+    if matches!(name, "resource" | "containerResource") {
+        let resource = source.at("name");
+        if resource.is_empty() {
+            errors.push(resource.required("must specify a resource name"));
+        } else if name == "containerResource" {
+            resources::container_name(resource.str(), &resource, errors);
+        }
+        if name == "containerResource" {
+            let container = source.at("container");
+            if container.is_empty() {
+                errors.push(container.required("must specify a container"));
+            } else {
+                container.format(formats::dns_label(container.str()), errors);
+            }
+        }
+        validate_target(&target, errors);
+        if !utilization.present() && !average.present() {
+            errors.push(utilization.required("must set either a target raw value or a target utilization"));
+        }
+        if utilization.present() && average.present() {
+            errors.push(average.forbidden("may not set both a target raw value and a target utilization"));
+        }
+        return;
+    }
+    if name == "object" {
+        object_reference(&source.at("describedObject"), errors);
+    }
+    path_segment(&source.at("metric").at("name"), "must specify a metric name", errors);
+    validate_target(&target, errors);
+    match name {
+        "pods" => {
+            if !average.present() {
+                errors.push(average.required("must specify a positive target averageValue"));
+            }
+        }
+        "object" => {
+            if !value.present() && !average.present() {
+                errors.push(average.required("must set either a target value or averageValue"));
+            }
+        }
+        _ => {
+            if !value.present() && !average.present() {
+                errors.push(average.required("must set either a target value for metric or a per-pod target"));
+            }
+            if value.present() && average.present() {
+                errors.push(value.forbidden("may not set both a target value for metric and a per-pod target"));
+            }
+        }
+    }
+}
+
+fn validate_target(target: &Node<'_>, errors: &mut Errors) {
+    let kind = target.at("type");
+    if kind.is_empty() {
+        errors.push(kind.required("must specify a metric target type"));
+    }
+    if !matches!(kind.str(), "Utilization" | "Value" | "AverageValue") {
+        errors.push(kind.invalid_text("must be either Utilization, Value, or AverageValue"));
+    }
+    for name in ["value", "averageValue"] {
+        let quantity = target.at(name);
+        let amount = Quantity::of(quantity.value);
+        if quantity.present() && (amount.is_zero() || amount.is_negative()) {
+            errors.push(quantity.invalid_text("must be positive"));
+        }
+    }
+    let utilization = target.at("averageUtilization");
+    if utilization.present() && utilization.int() < 1 {
+        errors.push(utilization.invalid_int("must be greater than 0"));
     }
 }
 

@@ -400,6 +400,8 @@ fn count_indexes(text: &str, completions: i64) -> Result<i64, String> {
 
 /// Judges a changed job.
 pub fn update_job(job: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    // Upstream judges it as if it were new, and then once more.
+    create_job(job, errors);
     meta::validate_kube_update(&job.at("metadata"), &old.at("metadata"), errors);
     let (spec, old_spec) = (job.at("spec"), old.at("spec"));
     job_with_selector(&spec, errors);

@@ -71,6 +71,12 @@ impl Quantity {
         self.0 % NANOS == 0
     }
 
+    /// The whole number that it is, or the next away from zero.
+    pub fn rounded(self) -> i64 {
+        let whole = self.0 / NANOS + i128::from(self.0 % NANOS != 0) * self.0.signum();
+        i64::try_from(whole).unwrap_or(if whole < 0 { i64::MIN } else { i64::MAX })
+    }
+
     /// About how much it is.
     #[allow(clippy::cast_precision_loss, reason = "ratios are compared as floating-point numbers upstream too")]
     pub fn as_f64(self) -> f64 {

@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::field::Errors;
 use super::node::Node;
 use super::{
-    admissionregistration, apiextensions, autoscaling, batch, cluster, config, flowcontrol, formats, meta, networking,
-    pod, rbac, resource, scheduling, service, storage, tokens, volume, workload,
+    admissionregistration, apiextensions, autoscaling, batch, cluster, config, coordination, events, flowcontrol,
+    formats, meta, networking, pod, policy, rbac, resource, runtime_class, scheduling, service, storage, tokens,
+    volume, workload,
 };
 use crate::schema::GroupVersionKind;
 
@@ -87,8 +88,16 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
         "apps" => apps(&gvk.kind),
         "batch" => batch_kinds(&gvk.kind),
         "autoscaling" => match (gvk.version.as_str(), gvk.kind.as_str()) {
-            ("v1", "HorizontalPodAutoscaler") => Some(Rules::namespaced(autoscaling::default_v1)),
-            (_, "HorizontalPodAutoscaler") => Some(Rules::namespaced(autoscaling::default_v2)),
+            ("v1", "HorizontalPodAutoscaler") => Some(
+                Rules::namespaced(autoscaling::default_v1)
+                    .judged(autoscaling::create_v1, autoscaling::update_v1)
+                    .status(autoscaling::status),
+            ),
+            (_, "HorizontalPodAutoscaler") => Some(
+                Rules::namespaced(autoscaling::default_v2)
+                    .judged(autoscaling::create, autoscaling::update)
+                    .status(autoscaling::status),
+            ),
             _ => None,
         },
         "admissionregistration.k8s.io" => admission(&gvk.kind),
@@ -109,15 +118,18 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
             _ => None,
         },
         "coordination.k8s.io" => match gvk.kind.as_str() {
-            "Lease" => Some(Rules::namespaced(nothing)),
+            "Lease" => Some(Rules::namespaced(nothing).judged(coordination::create_lease, coordination::update_lease)),
             _ => None,
         },
         "discovery.k8s.io" => match gvk.kind.as_str() {
-            "EndpointSlice" => Some(Rules::namespaced(service::default_endpoint_slice)),
+            "EndpointSlice" => Some(
+                Rules::namespaced(service::default_endpoint_slice)
+                    .judged(service::create_endpoint_slice, service::update_endpoint_slice),
+            ),
             _ => None,
         },
         "events.k8s.io" => match gvk.kind.as_str() {
-            "Event" => Some(Rules::namespaced(nothing)),
+            "Event" => Some(Rules::namespaced(nothing).judged(events::create, events::update)),
             _ => None,
         },
         "flowcontrol.apiserver.k8s.io" => match gvk.kind.as_str() {
@@ -127,17 +139,24 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
         },
         "networking.k8s.io" => networking_kinds(&gvk.kind),
         "node.k8s.io" => match gvk.kind.as_str() {
-            "RuntimeClass" => Some(Rules::cluster(nothing)),
+            "RuntimeClass" => Some(Rules::cluster(nothing).judged(runtime_class::create, runtime_class::update)),
             _ => None,
         },
         "policy" => match gvk.kind.as_str() {
-            "PodDisruptionBudget" => Some(Rules::namespaced(nothing)),
+            "PodDisruptionBudget" => Some(
+                Rules::namespaced(nothing)
+                    .judged(policy::create_budget, policy::update_budget)
+                    .status(policy::status_budget),
+            ),
             _ => None,
         },
         "rbac.authorization.k8s.io" => rbac_kinds(&gvk.kind),
         "resource.k8s.io" => resource_kinds(&gvk.kind),
         "scheduling.k8s.io" => match gvk.kind.as_str() {
-            "PriorityClass" => Some(Rules::cluster(scheduling::default_priority_class)),
+            "PriorityClass" => Some(
+                Rules::cluster(scheduling::default_priority_class)
+                    .judged(scheduling::create_priority_class, scheduling::update_priority_class),
+            ),
             _ => None,
         },
         "storage.k8s.io" => storage_kinds(&gvk.kind),
@@ -148,7 +167,7 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
 fn core(kind: &str) -> Option<Rules> {
     Some(match kind {
         "ConfigMap" => Rules::namespaced(nothing).judged(config::create_config_map, config::update_config_map),
-        "Event" => Rules::namespaced(nothing),
+        "Event" => Rules::namespaced(nothing).judged(events::create_core, events::update_core),
         "ResourceQuota" => Rules::namespaced(nothing)
             .judged(cluster::create_quota, cluster::update_quota)
             .status(cluster::status_quota),
@@ -166,8 +185,12 @@ fn core(kind: &str) -> Option<Rules> {
         "Node" => Rules::cluster(cluster::default_node)
             .judged(cluster::create_node, cluster::update_node)
             .status(cluster::update_node),
-        "PersistentVolume" => Rules::cluster(volume::default_persistent_volume),
-        "PersistentVolumeClaim" => Rules::namespaced(storage::default_claim),
+        "PersistentVolume" => Rules::cluster(volume::default_persistent_volume)
+            .judged(volume::create_persistent_volume, volume::update_persistent_volume)
+            .status(volume::status_persistent_volume),
+        "PersistentVolumeClaim" => Rules::namespaced(storage::default_claim)
+            .judged(volume::create_claim, volume::update_claim)
+            .status(volume::status_claim),
         "Pod" | "PodStatusResult" => Rules::namespaced(pod::default_pod).judged(pod::create_pod, pod::update_pod),
         "PodTemplate" => {
             Rules::namespaced(pod::default_pod_template).judged(pod::create_pod_template, pod::update_pod_template)
@@ -229,20 +252,30 @@ fn admission(kind: &str) -> Option<Rules> {
 
 fn networking_kinds(kind: &str) -> Option<Rules> {
     Some(match kind {
-        "Ingress" => Rules::namespaced(nothing),
-        "IngressClass" => Rules::cluster(networking::default_ingress_class),
-        "IPAddress" | "ServiceCIDR" => Rules::cluster(nothing),
-        "NetworkPolicy" => Rules::namespaced(networking::default_network_policy),
+        "Ingress" => Rules::namespaced(nothing)
+            .judged(networking::create_ingress, networking::update_ingress)
+            .status(networking::status_ingress),
+        "IngressClass" => Rules::cluster(networking::default_ingress_class)
+            .judged(networking::create_ingress_class, networking::update_ingress_class),
+        "IPAddress" => Rules::cluster(nothing).judged(networking::create_ip_address, networking::update_ip_address),
+        "ServiceCIDR" => {
+            Rules::cluster(nothing).judged(networking::create_service_cidr, networking::update_service_cidr)
+        }
+        "NetworkPolicy" => Rules::namespaced(networking::default_network_policy)
+            .judged(networking::create_network_policy, networking::update_network_policy),
         _ => return None,
     })
 }
 
 fn rbac_kinds(kind: &str) -> Option<Rules> {
     Some(match kind {
-        "Role" => Rules::namespaced(nothing),
-        "ClusterRole" => Rules::cluster(nothing),
-        "RoleBinding" => Rules::namespaced(rbac::default_binding),
-        "ClusterRoleBinding" => Rules::cluster(rbac::default_binding),
+        "Role" => Rules::namespaced(nothing).judged(rbac::create_role, rbac::update_role),
+        "ClusterRole" => Rules::cluster(nothing).judged(rbac::create_cluster_role, rbac::update_cluster_role),
+        "RoleBinding" => {
+            Rules::namespaced(rbac::default_binding).judged(rbac::create_role_binding, rbac::update_role_binding)
+        }
+        "ClusterRoleBinding" => Rules::cluster(rbac::default_binding)
+            .judged(rbac::create_cluster_role_binding, rbac::update_cluster_role_binding),
         _ => return None,
     })
 }
@@ -259,11 +292,20 @@ fn resource_kinds(kind: &str) -> Option<Rules> {
 
 fn storage_kinds(kind: &str) -> Option<Rules> {
     Some(match kind {
-        "CSIDriver" => Rules::cluster(storage::default_csi_driver),
-        "CSINode" | "VolumeAttributesClass" => Rules::cluster(nothing),
-        "CSIStorageCapacity" => Rules::namespaced(nothing),
-        "StorageClass" => Rules::cluster(storage::default_storage_class),
-        "VolumeAttachment" => Rules::cluster(storage::default_volume_attachment),
+        "CSIDriver" => {
+            Rules::cluster(storage::default_csi_driver).judged(storage::create_csi_driver, storage::update_csi_driver)
+        }
+        "CSINode" => Rules::cluster(nothing).judged(storage::create_csi_node, storage::update_csi_node),
+        "VolumeAttributesClass" => {
+            Rules::cluster(nothing).judged(storage::create_attributes_class, storage::update_attributes_class)
+        }
+        "CSIStorageCapacity" => {
+            Rules::namespaced(nothing).judged(storage::create_storage_capacity, storage::update_storage_capacity)
+        }
+        "StorageClass" => Rules::cluster(storage::default_storage_class)
+            .judged(storage::create_storage_class, storage::update_storage_class),
+        "VolumeAttachment" => Rules::cluster(storage::default_volume_attachment)
+            .judged(storage::create_volume_attachment, storage::update_volume_attachment),
         _ => return None,
     })
 }

@@ -537,3 +537,125 @@ fn subsets(subsets: &Node<'_>, errors: &mut Errors) {
         }
     }
 }
+
+/// Judges a new endpoint slice.
+pub fn create_endpoint_slice(slice: &Node<'_>, errors: &mut Errors) {
+    endpoint_slice(slice, errors);
+    endpoints(&slice.at("endpoints"), slice.text("addressType"), errors);
+}
+
+/// Judges a changed endpoint slice.
+pub fn update_endpoint_slice(slice: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    endpoint_slice(slice, errors);
+    if slice.get("endpoints") != old.get("endpoints") {
+        endpoints(&slice.at("endpoints"), slice.text("addressType"), errors);
+    }
+    let kind = slice.at("addressType");
+    if kind.str() != old.text("addressType") {
+        errors.push(kind.invalid_text("field is immutable"));
+    }
+}
+
+fn endpoint_slice(slice: &Node<'_>, errors: &mut Errors) {
+    meta::validate_kube(&slice.at("metadata"), true, formats::subdomain_name, errors);
+    container::required_one_of(&slice.at("addressType"), &["FQDN", "IPv4", "IPv6"], errors);
+    let ports = slice.at("ports");
+    if ports.len() > 20_000 {
+        errors.push(Error::too_many(&ports.path, ports.len(), 20_000));
+        return;
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for port in ports.items() {
+        let name = port.at("name");
+        if !name.is_empty() {
+            name.format(formats::dns_label(name.str()), errors);
+        }
+        if names.contains(&name.str()) {
+            errors.push(Error::duplicate(&name.path, name.str()));
+        } else {
+            names.push(name.str());
+        }
+        let protocol = port.at("protocol");
+        if protocol.present() {
+            protocol.one_of(&["SCTP", "TCP", "UDP"], errors);
+        } else {
+            errors.push(protocol.required(""));
+        }
+        let application = port.at("appProtocol");
+        if application.present() {
+            meta::label_key(&application, errors);
+        }
+    }
+}
+
+fn endpoints(endpoints: &Node<'_>, kind: &str, errors: &mut Errors) {
+    if endpoints.len() > 1000 {
+        errors.push(Error::too_many(&endpoints.path, endpoints.len(), 1000));
+        return;
+    }
+    for endpoint in endpoints.items() {
+        let list = endpoint.at("addresses");
+        if list.is_empty() {
+            errors.push(list.required("must contain at least 1 address"));
+        } else if list.len() > 100 {
+            errors.push(Error::too_many(&list.path, list.len(), 100));
+        }
+        for address in list.items() {
+            slice_address(&list, &address, kind, errors);
+        }
+        let node = endpoint.at("nodeName");
+        if node.present() {
+            node.format(formats::dns_subdomain(node.str()), errors);
+        }
+        let topology = endpoint.at("deprecatedTopology");
+        if topology.len() > 16 {
+            errors.push(Error::too_many(&topology.path, topology.len(), 16));
+        }
+        meta::labels(&topology, errors);
+        let hostname = endpoint.at("hostname");
+        if hostname.present() {
+            hostname.format(formats::dns_label(hostname.str()), errors);
+        }
+        hints(&endpoint.at("hints"), errors);
+    }
+}
+
+fn slice_address(list: &Node<'_>, address: &Node<'_>, kind: &str, errors: &mut Errors) {
+    let before = errors.len();
+    match kind {
+        "FQDN" => formats::fully_qualified_domain_name(address, errors),
+        "IPv4" => addresses::legacy_ip(address, errors),
+        "IPv6" => addresses::ip(address, errors),
+        _ => {}
+    }
+    if errors.len() != before || !matches!(kind, "IPv4" | "IPv6") {
+        return;
+    }
+    let is_v4 = addresses::parse_sloppy(address.str()).is_some_and(|ip| ip.is_ipv4());
+    if is_v4 != (kind == "IPv4") {
+        errors.push(Error::invalid(&list.path, address.str(), format!("must be an {kind} address")));
+    }
+    endpoint_ip(address, errors);
+}
+
+fn hints(hints: &Node<'_>, errors: &mut Errors) {
+    let formats: [(&'static str, fn(&str) -> formats::Messages); 2] =
+        [("forZones", formats::label_value), ("forNodes", formats::dns_subdomain)];
+    for (list, format) in formats {
+        let list = hints.at(list);
+        if list.len() > 8 {
+            errors.push(Error::too_many(&list.path, list.len(), 8));
+            return;
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for hint in list.items() {
+            let name = hint.at("name");
+            if names.contains(&name.str()) {
+                errors.push(Error::duplicate(&name.path, name.str()));
+            } else {
+                names.push(name.str());
+            }
+            name.format(format(name.str()), errors);
+        }
+    }
+}

@@ -3,10 +3,10 @@
 //! Upstream: `pkg/apis/core/v1/defaults.go`, `pkg/apis/core/validation/validation.go`.
 
 use super::edit::{Fields, each, is_absent, is_empty, object, set, set_absent, set_empty, text, within};
-use super::field::{BadValue, Error, Errors, go_quote};
+use super::field::{BadValue, Error, Errors, Path, go_quote};
 use super::node::Node;
 use super::quantity::Quantity;
-use super::{certificates, container, formats, image, meta, paths};
+use super::{affinity, certificates, container, formats, go_struct, image, meta, paths};
 
 /// `0644`, the mode of files from config maps, secrets and the like.
 const DEFAULT_FILE_MODE: i64 = 0o644;
@@ -869,4 +869,324 @@ fn data_source(source: &Node<'_>, errors: &mut Errors) {
 pub fn create_claim(claim: &Node<'_>, errors: &mut Errors) {
     meta::validate_kube(&claim.at("metadata"), true, formats::subdomain_name, errors);
     validate_claim_spec(&claim.at("spec"), errors);
+}
+
+/// The sources of a persistent volume in the order in which they are judged, named as in [`SOURCES`].
+const PERSISTENT_SOURCES: [(&str, &str, &str, Judge); 22] = [
+    ("hostPath", "hostPath", "hostPath", host_path),
+    ("gcePersistentDisk", "gcePersistentDisk", "persistentDisk", gce_disk),
+    ("awsElasticBlockStore", "awsElasticBlockStore", "awsElasticBlockStore", aws_disk),
+    ("glusterfs", "glusterfs", "glusterfs", persistent_glusterfs),
+    ("flocker", "flocker", "flocker", flocker),
+    ("nfs", "nfs", "nfs", nfs),
+    ("rbd", "rbd", "rbd", rbd),
+    ("quobyte", "quobyte", "quobyte", quobyte),
+    ("cephfs", "cephFS", "cephfs", cephfs),
+    ("iscsi", "iscsi", "iscsi", persistent_iscsi),
+    ("cinder", "cinder", "cinder", persistent_cinder),
+    ("fc", "fc", "fc", fibre_channel),
+    ("flexVolume", "", "flexVolume", flex_volume),
+    ("azureFile", "azureFile", "azureFile", persistent_azure_file),
+    ("vsphereVolume", "vsphereVolume", "vsphereVolume", vsphere),
+    ("photonPersistentDisk", "photonPersistentDisk", "photonPersistentDisk", photon),
+    ("portworxVolume", "portworxVolume", "portworxVolume", portworx),
+    ("azureDisk", "azureDisk", "azureDisk", azure_disk),
+    ("scaleIO", "scaleIO", "scaleIO", scale_io),
+    ("local", "local", "local", local),
+    ("storageos", "storageos", "storageos", persistent_storage_os),
+    ("csi", "csi", "csi", persistent_csi),
+];
+
+fn persistent_glusterfs(source: &Node<'_>, errors: &mut Errors) {
+    glusterfs(source, errors);
+    let namespace = source.at("endpointsNamespace");
+    if namespace.present() {
+        if namespace.is_empty() {
+            errors.push(namespace.invalid_text("if the endpointnamespace is set, it must be a valid namespace name"));
+        } else {
+            namespace.format(formats::dns_label(namespace.str()), errors);
+        }
+    }
+}
+
+fn persistent_iscsi(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "targetPortal", errors);
+    iscsi_common(source, ISCSI_FORMAT, errors);
+}
+
+fn persistent_cinder(source: &Node<'_>, errors: &mut Errors) {
+    require(source, "volumeID", errors);
+    optional_secret(source, &["name", "namespace"], errors);
+}
+
+fn persistent_azure_file(source: &Node<'_>, errors: &mut Errors) {
+    azure_file(source, errors);
+    let namespace = source.at("secretNamespace");
+    if namespace.present() && namespace.is_empty() {
+        errors.push(namespace.required(""));
+    }
+}
+
+fn persistent_storage_os(source: &Node<'_>, errors: &mut Errors) {
+    storage_os_names(source, errors);
+    optional_secret(source, &["name", "namespace"], errors);
+}
+
+fn local(source: &Node<'_>, errors: &mut Errors) {
+    let path = source.at("path");
+    if path.is_empty() {
+        errors.push(path.required(""));
+    } else {
+        paths::no_backsteps(&path, errors);
+    }
+}
+
+fn persistent_csi(source: &Node<'_>, errors: &mut Errors) {
+    csi_driver_name(&source.at("driver"), errors);
+    require(source, "volumeHandle", errors);
+    for name in
+        ["controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"]
+    {
+        let Some(secret) = source.at(name).some() else { continue };
+        let formats: [(&str, fn(&str) -> formats::Messages); 2] =
+            [("name", formats::dns_subdomain), ("namespace", formats::dns_label)];
+        for (name, format) in formats {
+            let text = secret.at(name);
+            if text.is_empty() {
+                errors.push(text.required(""));
+            } else {
+                text.format(format(text.str()), errors);
+            }
+        }
+    }
+}
+
+const INLINE: &str = "may not be specified in the context of inline volumes";
+
+/// Judges a persistent volume's spec. `inline` is where an attachment carries it in place of a volume.
+pub fn validate_persistent_spec(spec: &Node<'_>, volume_name: &str, inline: bool, errors: &mut Errors) {
+    let (capacity, modes) = (spec.at("capacity"), spec.at("accessModes"));
+    if inline {
+        if spec.has("claimRef") {
+            errors.push(spec.at("claimRef").forbidden(INLINE));
+        }
+        if !capacity.is_empty() {
+            errors.push(capacity.forbidden(INLINE));
+        }
+        if !spec.has("csi") {
+            errors.push(spec.at("csi").required("has to be specified in the context of inline volumes"));
+        }
+    }
+    if modes.is_empty() {
+        errors.push(modes.required(""));
+    }
+    access_modes(&modes, errors);
+    if !inline {
+        persistent_capacity(&capacity, errors);
+    }
+    let policy = spec.at("persistentVolumeReclaimPolicy");
+    if inline {
+        if !policy.is_empty() && policy.str() != "Retain" {
+            errors.push(policy.forbidden("may only be Retain in the context of inline volumes"));
+        }
+    } else if !policy.is_empty() {
+        policy.one_of(&["Delete", "Recycle", "Retain"], errors);
+    }
+    let affinity = spec.at("nodeAffinity");
+    if affinity.present() {
+        if inline {
+            errors.push(affinity.forbidden(INLINE));
+        } else if let Some(required) = affinity.at("required").some() {
+            affinity::node_selector(&required, errors);
+        } else {
+            errors.push(affinity.at("required").required("must specify required node constraints"));
+        }
+    }
+    persistent_sources(spec, volume_name, affinity.present() && !inline, errors);
+    let host_path = spec.at("hostPath");
+    let is_root = host_path.present() && {
+        let path = host_path.text("path");
+        path.starts_with('/') && path.split('/').all(|part| matches!(part, "" | "." | ".."))
+    };
+    if is_root && policy.str() == "Recycle" {
+        errors.push(policy.forbidden("may not be 'recycle' for a hostPath mount of '/'"));
+    }
+    let class = spec.at("storageClassName");
+    if inline && !class.is_empty() {
+        errors.push(class.forbidden(INLINE));
+    } else {
+        class_name(&class, errors);
+    }
+    let mode = spec.at("volumeMode");
+    if !inline {
+        volume_mode(&mode, errors);
+    } else if mode.present() && mode.str() != "Filesystem" {
+        errors
+            .push(mode.forbidden("may not specify volumeMode other than Filesystem in the context of inline volumes"));
+    }
+    let attributes = spec.at("volumeAttributesClassName");
+    if attributes.present() && !inline {
+        if attributes.is_empty() {
+            errors.push(attributes.required("an empty string is disallowed"));
+        } else {
+            class_name(&attributes, errors);
+        }
+        if !spec.has("csi") {
+            errors.push(spec.at("csi").required("has to be specified when using volumeAttributesClassName"));
+        }
+    }
+}
+
+fn persistent_capacity(capacity: &Node<'_>, errors: &mut Errors) {
+    if capacity.is_empty() {
+        errors.push(capacity.required(""));
+    }
+    if !capacity.has("storage") || capacity.len() > 1 {
+        errors.push(Error::not_supported(&capacity.path, capacity.value, &["storage"]));
+    }
+    for (_, amount) in capacity.entries() {
+        let value = Quantity::of(amount.value);
+        if value.is_negative() && value.rounded() < 0 {
+            errors.push(Error::invalid(&amount.path, value.rounded(), "must be a valid resource quantity"));
+        }
+        positive_quantity(&amount, errors);
+    }
+}
+
+fn persistent_sources(spec: &Node<'_>, volume_name: &str, has_affinity: bool, errors: &mut Errors) {
+    let mut found = false;
+    for (field, second, inside, judge) in PERSISTENT_SOURCES {
+        let source = Node { value: spec.get(field), path: spec.path.child(inside) };
+        if !source.present() {
+            continue;
+        }
+        // Upstream lets a flex volume stand beside others.
+        if found && !second.is_empty() {
+            errors.push(Error::forbidden(&spec.path.child(second), TOO_MANY_TYPES));
+            continue;
+        }
+        if field == "iscsi" {
+            persistent_iscsi_named(&source, volume_name, errors);
+        } else {
+            judge(&source, errors);
+        }
+        if field == "local" && !has_affinity {
+            errors.push(spec.at("nodeAffinity").required("Local volume requires node affinity"));
+        }
+        found = true;
+    }
+    if !found {
+        errors.push(spec.required("must specify a volume type"));
+    }
+}
+
+fn persistent_iscsi_named(source: &Node<'_>, volume_name: &str, errors: &mut Errors) {
+    require(source, "targetPortal", errors);
+    if source.has("initiatorName") {
+        let portal = Node { value: source.get("targetPortal"), path: source.path.child("targetportal") };
+        portal_length(source, &portal, volume_name, errors);
+    }
+    iscsi_common(source, ISCSI_FORMAT, errors);
+}
+
+/// Judges a new persistent volume.
+pub fn create_persistent_volume(volume: &Node<'_>, errors: &mut Errors) {
+    let metadata = volume.at("metadata");
+    meta::validate_kube(&metadata, false, formats::subdomain_name, errors);
+    validate_persistent_spec(&volume.at("spec"), metadata.text("name"), false, errors);
+}
+
+/// Judges a changed persistent volume.
+pub fn update_persistent_volume(volume: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    create_persistent_volume(volume, errors);
+    let (spec, old) = (volume.at("spec"), old.at("spec"));
+    let changed = PERSISTENT_SOURCES.iter().any(|(name, ..)| {
+        let (new, old) = (spec.get(name), old.get(name));
+        if *name == "csi" && old.get("controllerExpandSecretRef").is_none() {
+            let mut new = new.clone();
+            object(&mut new, |csi| drop(csi.remove("controllerExpandSecretRef")));
+            return &new != old;
+        }
+        new != old
+    });
+    if changed {
+        let path = spec.path.child("persistentvolumesource");
+        errors.push(Error::forbidden(&path, "spec.persistentvolumesource is immutable after creation\n"));
+    }
+    let mode = Node { value: spec.get("volumeMode"), path: Path::new("volumeMode") };
+    mode.immutable(old.get("volumeMode"), errors);
+    let affinity = Node { value: spec.get("nodeAffinity"), path: Path::new("nodeAffinity") };
+    if old.has("nodeAffinity") && affinity.value != old.get("nodeAffinity") {
+        let shown = if affinity.present() {
+            go_struct::value("io.k8s.api.core.v1.VolumeNodeAffinity", affinity.value)
+        } else {
+            BadValue::from(affinity.value)
+        };
+        errors.push(Error::invalid(
+            &affinity.path,
+            shown,
+            "field is immutable, except for updating from beta label to GA",
+        ));
+    }
+    let attributes = spec.at("volumeAttributesClassName");
+    if old.has("volumeAttributesClassName") && !attributes.present() {
+        errors.push(attributes.forbidden("update from non-nil value to nil is forbidden"));
+    }
+}
+
+/// Judges a persistent volume's changed status.
+pub fn status_persistent_volume(volume: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    meta::validate_kube_update(&volume.at("metadata"), &old.at("metadata"), errors);
+}
+
+/// Judges a changed claim.
+pub fn update_claim(claim: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    meta::validate_kube_update(&claim.at("metadata"), &old.at("metadata"), errors);
+    create_claim(claim, errors);
+    let (spec, old_spec) = (claim.at("spec"), old.at("spec"));
+    let bound = claim.at("status").text("phase") == "Bound";
+    let mut munged = spec.value.clone();
+    let mut before = old_spec.value.clone();
+    if old_spec.text("volumeName").is_empty() {
+        object(&mut before, |before| drop(before.remove("volumeName")));
+        object(&mut munged, |munged| drop(munged.remove("volumeName")));
+    }
+    if bound {
+        for spec in [&mut munged, &mut before] {
+            object(spec, |spec| {
+                spec.remove("volumeAttributesClassName");
+                within(spec, "resources", |resources| {
+                    within(resources, "requests", |requests| drop(requests.remove("storage")));
+                });
+            });
+        }
+    }
+    if !old_spec.has("storageClassName") && spec.has("storageClassName") {
+        object(&mut munged, |munged| drop(munged.remove("storageClassName")));
+    }
+    if munged != before {
+        errors.push(spec.forbidden(
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n",
+        ));
+    }
+    let storage = |node: &Node<'_>| Quantity::of(node.at("resources").at("requests").get("storage"));
+    let held = Quantity::of(old.at("status").at("capacity").get("storage"));
+    if storage(&spec) < storage(&old_spec) && storage(&spec) <= held {
+        let path = spec.path.child("resources").child("requests").child("storage");
+        errors.push(Error::forbidden(&path, "field can not be less than status.capacity"));
+    }
+    let mode = Node { value: spec.get("volumeMode"), path: Path::new("volumeMode") };
+    mode.immutable(old_spec.get("volumeMode"), errors);
+}
+
+/// Judges a claim's changed status.
+pub fn status_claim(claim: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    meta::validate_kube_update(&claim.at("metadata"), &old.at("metadata"), errors);
+    let capacity = claim.at("status").at("capacity");
+    for (_, amount) in capacity.entries() {
+        let value = Quantity::of(amount.value);
+        if value.rounded() < 0 {
+            errors.push(Error::invalid(&amount.path, value.rounded(), "must be a valid resource quantity"));
+        }
+    }
 }
