@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use pintle_proto::mvccpb::Event;
 
-use super::hub::{Chunk, Hub, Plan};
+use super::hub::{Chunk, Hub, HubLimits, Plan};
 use crate::error::Result;
 
 /// The events of the past, as they are on disk.
@@ -38,7 +38,7 @@ impl Watches {
     /// The thread that reads the history, and with it `history`, ends when the last handle is dropped.
     pub fn start(revision: i64, compact_revision: i64, history: impl History) -> std::io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
-            hub: Mutex::new(Hub::new(revision, compact_revision)),
+            hub: Mutex::new(Hub::new(revision, compact_revision, HubLimits::default())),
             work: Condvar::new(),
             stopped: AtomicBool::new(false),
         });

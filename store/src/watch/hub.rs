@@ -165,9 +165,34 @@ struct Batch {
     byte_len: usize,
 }
 
+/// The bounds of a hub.
+#[derive(Clone, Copy, Debug)]
+pub struct HubLimits {
+    /// Recent events kept for watches that start a little in the past.
+    pub recent_events: usize,
+    /// Bytes of them.
+    pub recent_bytes: usize,
+    /// Watchers that share one reading of the history.
+    pub watchers_per_catch_up: usize,
+    /// Bytes of keys that the watches of one stream may take.
+    pub key_bytes_per_stream: usize,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self {
+            recent_events: RECENT_EVENTS,
+            recent_bytes: RECENT_EVENTS_BYTES,
+            watchers_per_catch_up: WATCHERS_PER_CATCH_UP,
+            key_bytes_per_stream: WATCH_KEY_BYTES_PER_STREAM,
+        }
+    }
+}
+
 /// All watchers of one store.
 #[derive(Debug)]
 pub struct Hub {
+    limits: HubLimits,
     revision: i64,
     compact_revision: i64,
     streams: HashMap<StreamId, Stream>,
@@ -191,8 +216,9 @@ pub struct Hub {
 
 impl Hub {
     /// A hub of a store that is at `revision` and has forgotten what was below `compact_revision`.
-    pub fn new(revision: i64, compact_revision: i64) -> Self {
+    pub fn new(revision: i64, compact_revision: i64, limits: HubLimits) -> Self {
         Self {
+            limits,
             revision,
             compact_revision,
             streams: HashMap::new(),
@@ -253,7 +279,7 @@ impl Hub {
     pub fn watch(&mut self, stream_id: StreamId, options: WatchOptions) -> Result<WatchId, WatchError> {
         let Some(stream) = self.streams.get_mut(&stream_id) else { return Err(WatchError::EmptyRange) };
         let now = options.now.max(self.revision);
-        let id = match stream.admit(&options) {
+        let id = match stream.admit(&options, self.limits.key_bytes_per_stream) {
             Ok(id) => id,
             Err(error) => {
                 stream.mailbox.force(Delivery::Refused { error, revision: now });
@@ -335,7 +361,7 @@ impl Hub {
             self.remember(events);
         }
         self.revision = revision;
-        for stream in std::mem::take(&mut self.asking) {
+        for stream in self.asking.clone() {
             self.answer_progress(stream);
         }
         for follower in &self.followers {
@@ -417,7 +443,7 @@ impl Hub {
                 continue;
             }
             plan.add(name, watcher);
-            if plan.watchers.len() == WATCHERS_PER_CATCH_UP {
+            if plan.watchers.len() >= self.limits.watchers_per_catch_up {
                 break;
             }
         }
@@ -520,7 +546,7 @@ impl Hub {
         self.recent_bytes += byte_len;
         self.recent_events += events.len();
         self.recent.push_back(Batch { events, byte_len });
-        while self.recent_bytes > RECENT_EVENTS_BYTES || self.recent_events > RECENT_EVENTS {
+        while self.recent_bytes > self.limits.recent_bytes || self.recent_events > self.limits.recent_events {
             let Some(oldest) = self.recent.pop_front() else { break };
             self.recent_bytes -= oldest.byte_len;
             self.recent_events -= oldest.events.len();
@@ -636,14 +662,14 @@ impl Watcher {
 
 impl Stream {
     /// The name for a new watch, if it may start.
-    fn admit(&mut self, options: &WatchOptions) -> Result<WatchId, WatchError> {
+    fn admit(&mut self, options: &WatchOptions, key_bytes_limit: usize) -> Result<WatchId, WatchError> {
         if options.start_revision < 0 {
             return Err(WatchError::NegativeRevision);
         }
         if options.range.is_empty() {
             return Err(WatchError::EmptyRange);
         }
-        if self.key_bytes + watch_cost_bytes(&options.range) > WATCH_KEY_BYTES_PER_STREAM {
+        if self.key_bytes + watch_cost_bytes(&options.range) > key_bytes_limit {
             return Err(WatchError::TooManyWatches);
         }
         if options.id != 0 {

@@ -11,7 +11,7 @@ use super::event::{Delivery, Filter};
 use super::history::Watches;
 use super::hub::{StreamId, WatchError, WatchOptions};
 use super::interval::KeyRange;
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Capacity, Mail, Mailbox};
 
 /// What a [`LocalWatch`] yields.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ impl Watches {
         now: i64,
         prev_kv: bool,
     ) -> Result<LocalWatch, WatchError> {
-        let mailbox = Mailbox::new();
+        let mailbox = Mailbox::new(Capacity::default());
         let mut hub = self.lock();
         let stream = hub.open(Arc::clone(&mailbox), follows_revision);
         let options = WatchOptions { range, start_revision, now, id: 0, filter: Filter::default(), prev_kv };

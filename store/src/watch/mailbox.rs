@@ -13,9 +13,25 @@ use super::event::Delivery;
 use crate::limits::{WATCH_QUEUE_BYTES, WATCH_QUEUE_DELIVERIES};
 
 /// What waits for the reader of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mailbox {
+    capacity: Capacity,
     state: Mutex<State>,
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Deliveries.
+    pub deliveries: usize,
+    /// Bytes of events.
+    pub bytes: usize,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { deliveries: WATCH_QUEUE_DELIVERIES, bytes: WATCH_QUEUE_BYTES }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -41,15 +57,15 @@ pub struct Mail {
 
 impl Mailbox {
     /// A new, empty mailbox, shared by the hub and the reader.
-    pub fn new() -> Arc<Self> {
-        Arc::default()
+    pub fn new(capacity: Capacity) -> Arc<Self> {
+        Arc::new(Self { capacity, state: Mutex::default() })
     }
 
     /// Puts `delivery` at the end if there is room. One delivery fits into an empty mailbox however large it is.
     pub fn offer(&self, delivery: Delivery) -> Result<(), Delivery> {
         let mut state = self.state.lock();
         let bytes = delivery.byte_len();
-        let full = state.queue.len() >= WATCH_QUEUE_DELIVERIES || state.bytes + bytes > WATCH_QUEUE_BYTES;
+        let full = state.queue.len() >= self.capacity.deliveries || state.bytes + bytes > self.capacity.bytes;
         if full && !state.queue.is_empty() {
             state.refused = true;
             return Err(delivery);
@@ -74,7 +90,7 @@ impl Mailbox {
 
     /// Whether less than half of the room is taken.
     pub fn has_room(&self) -> bool {
-        self.state.lock().has_room()
+        self.state.lock().has_room(self.capacity)
     }
 
     /// Whether everything has been taken.
@@ -87,7 +103,7 @@ impl Mailbox {
         let mut state = self.state.lock();
         if let Some(delivery) = state.queue.pop_front() {
             state.bytes -= delivery.byte_len();
-            let resume = state.refused && state.has_room();
+            let resume = state.refused && state.has_room(self.capacity);
             state.refused &= !resume;
             return Poll::Ready(Mail { delivery: Some(delivery), resume });
         }
@@ -113,7 +129,7 @@ impl State {
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.queue.len() < WATCH_QUEUE_DELIVERIES / 2 && self.bytes < WATCH_QUEUE_BYTES / 2
+    fn has_room(&self, capacity: Capacity) -> bool {
+        self.queue.len() < capacity.deliveries.div_ceil(2) && self.bytes < capacity.bytes.div_ceil(2)
     }
 }

@@ -21,7 +21,7 @@ use super::event::{Delivery, Filter, NO_WATCH, WatchId};
 use super::history::Watches;
 use super::hub::{StreamId, WatchOptions};
 use super::interval::KeyRange;
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Capacity, Mail, Mailbox};
 
 /// What a stream needs to know of the store around it.
 pub trait Surroundings: Send + Unpin + 'static {
@@ -72,7 +72,7 @@ where
 {
     /// A stream that answers `requests`.
     pub fn new(watches: Arc<Watches>, requests: R, surroundings: S, settings: StreamSettings) -> Self {
-        let mailbox = Mailbox::new();
+        let mailbox = Mailbox::new(Capacity::default());
         let stream = watches.lock().open(Arc::clone(&mailbox), false);
         Self {
             watches,

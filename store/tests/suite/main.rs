@@ -4,7 +4,11 @@
 mod against_model;
 mod crash;
 mod etcd_sequence;
+mod golden;
+mod grpc;
 mod json;
+mod program;
 mod recovery;
 mod model;
 mod store;
+mod watch_hub;

@@ -13,6 +13,10 @@ use pintle_store::http::{self, Endpoint, Listener, Server, ServerSettings};
 use pintle_store::{Store, version};
 use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::flags::Flags;
 
@@ -116,12 +120,16 @@ fn serve(
 
 /// Logs to standard error, as etcd does.
 fn start_log(flags: &Flags) {
-    let builder =
-        tracing_subscriber::fmt().with_max_level(flags.log_level.0).with_writer(std::io::stderr).with_ansi(false);
+    let level = flags.log_level.0;
+    // What openraft calls info tells of its inside.
+    let raft_level = if level == LevelFilter::DEBUG { level } else { level.min(LevelFilter::WARN) };
+    let filter = Targets::new().with_default(level).with_target("openraft", raft_level);
+    let writer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(filter);
     if flags.log_format == "console" {
-        builder.init();
+        registry.with(writer).init();
     } else {
-        builder.json().flatten_event(true).init();
+        registry.with(writer.json().flatten_event(true)).init();
     }
 }
 
