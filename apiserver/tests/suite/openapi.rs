@@ -42,7 +42,7 @@ fn differences(got: &Value, want: &Value, at: &str, found: &mut Vec<String>) {
 #[test]
 fn version_3_equals_the_recorded_documents() {
     let recorded: Map<String, Value> = testdata::gunzip("openapi-v3.json.gz");
-    let documents = v3::documents(table(), builtin::registry()).unwrap();
+    let documents = v3::documents(table(), builtin::registry());
     assert_eq!(documents.keys().collect::<Vec<_>>(), recorded.keys().collect::<Vec<_>>());
     let mut found = Vec::new();
     for (path, want) in &recorded {

@@ -1,7 +1,9 @@
 //! The published schemas: `/openapi/v3` and `/openapi/v2`, derived from the resource table and the schema registry.
 
 pub mod definitions;
+pub mod gnostic;
 pub mod operations;
+pub mod served;
 pub mod v2;
 pub mod v3;
 

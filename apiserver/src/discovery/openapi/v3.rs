@@ -1,9 +1,9 @@
 //! `OpenAPI` version 3: one document for each group and version, and an index of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha512};
 
 use super::definitions::{Definitions, Version, mark_kinds};
 use super::operations::{self, Answer, Body, META, Operation, Parameter, PathItem};
@@ -14,48 +14,46 @@ use crate::schema::{GroupVersionKind, Registry};
 /// A document and its hash, by which clients may keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// JSON text.
-    pub body: Vec<u8>,
+    /// The text.
+    pub body: Arc<[u8]>,
     /// Hash of the text in upper-case hexadecimal.
     pub hash: String,
 }
 
 /// Every document by its path below `/openapi/v3/`, such as `apis/apps/v1`.
-pub fn documents(table: &ResourceTable, registry: &Registry) -> serde_json::Result<BTreeMap<String, Document>> {
+pub fn documents(table: &ResourceTable, registry: &Registry) -> BTreeMap<String, Document> {
     let writer = Writer::new(registry);
     let mut documents = BTreeMap::new();
-    let mut add = |path: String, scope: Option<(&str, &str)>, paths: Vec<PathItem>| -> serde_json::Result<()> {
-        let body = serde_json::to_vec(&writer.document(scope, &paths))?;
-        let hash = hash(&body);
-        documents.insert(path, Document { body, hash });
-        Ok(())
+    let mut add = |path: String, scope: Option<(&str, &str)>, paths: Vec<PathItem>| {
+        documents.insert(path, Document::new(writer.document(scope, &paths).to_string().into_bytes()));
     };
-    add("apis".to_owned(), None, operations::of_groups())?;
-    add("version".to_owned(), None, operations::of_code_version())?;
+    add("apis".to_owned(), None, operations::of_groups());
+    add("version".to_owned(), None, operations::of_code_version());
     for (path, items) in operations::of_service_account_issuer() {
-        add(path.to_owned(), None, items)?;
+        add(path.to_owned(), None, items);
     }
     for group in table.groups() {
         let root = if group.name.is_empty() { "api".to_owned() } else { format!("apis/{}", group.name) };
-        add(root.clone(), None, operations::of_group(group))?;
+        add(root.clone(), None, operations::of_group(group));
         for version in &group.versions {
             let paths = operations::of_version(table, registry, &group.name, version);
-            add(format!("{root}/{version}"), Some((&group.name, version)), paths)?;
+            add(format!("{root}/{version}"), Some((&group.name, version)), paths);
         }
     }
-    Ok(documents)
+    documents
 }
 
 /// The index: where each document is, with its hash in the address so that clients may keep it for good.
 pub fn index(documents: &BTreeMap<String, Document>) -> Value {
     let entry = |(path, document): (&String, &Document)| {
-        (path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={}", document.hash)}))
+        (path.clone(), json!({"serverRelativeURL": address(path, &document.hash)}))
     };
     json!({"paths": documents.iter().map(entry).collect::<Map<String, Value>>()})
 }
 
-fn hash(body: &[u8]) -> String {
-    Sha512::digest(body).iter().map(|byte| format!("{byte:02X}")).collect()
+/// The address of a document with that content.
+pub fn address(path: &str, hash: &str) -> String {
+    format!("/openapi/v3/{path}?hash={hash}")
 }
 
 struct Writer<'a> {
