@@ -42,3 +42,5 @@ pub const COMPRESS_FROM_BYTES: usize = 128 * 1024;
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// From this size on, a piece of a streamed answer is sent.
 pub const CHUNK_BYTES: usize = 64 * 1024;
+/// What a YAML text may grow to when its aliases are written out, in bytes of its scalars.
+pub const YAML_EXPANDED_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -13,3 +13,4 @@ mod server;
 mod storage;
 mod tables;
 mod testdata;
+mod yaml;
