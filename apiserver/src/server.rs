@@ -116,6 +116,7 @@ impl Server {
         let admission = Chain::new(vec![Box::new(NamespaceLifecycle)]);
         let api = Api::new(resources::table(), builtin::registry(), storage, admission, config.event_ttl);
         let api = Arc::new(api);
+        api.warm();
         bootstrap::run(&api).await?;
 
         let public_paths = health::public_paths().chain(["/version".to_owned(), "/version/".to_owned()]);

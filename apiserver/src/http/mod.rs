@@ -5,6 +5,7 @@ pub mod authorize;
 pub mod body;
 pub mod health;
 pub mod impersonate;
+pub mod openapi;
 pub mod pipeline;
 pub mod query;
 pub mod request_info;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use pintle_auth::User;
 
 use super::body::{self, Body};
+use super::openapi::OpenApi;
 use super::pipeline::text;
 use super::query::Query;
 use super::request_info::RequestInfo;
@@ -28,12 +29,14 @@ pub struct Router {
     api: Arc<Api>,
     /// `host:port` of the server as its clients reach it.
     address: String,
+    openapi: OpenApi,
 }
 
 impl Router {
     /// Routes to `api`; discovery names `address` to clients.
     pub fn new(api: Arc<Api>, address: String) -> Self {
-        Self { api, address }
+        let openapi = OpenApi::new(api.table, api.registry);
+        Self { api, address, openapi }
     }
 
     /// The types that answers are encoded by.
@@ -71,6 +74,12 @@ impl Router {
             let document = aggregated::document(self.api.table, path == "/api").map_err(Status::internal)?;
             let known = request.headers().get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
             return Ok(Some(respond::tagged(aggregated::MEDIA_TYPE, &document.etag, known, document.body.into())));
+        }
+        if let Some(response) = self.openapi.answer(path, request.headers())? {
+            return Ok(Some(response));
+        }
+        if let Some(response) = self.openapi.answer(path, request.headers())? {
+            return Ok(Some(response));
         }
         if path == "/version" {
             let text = serde_json::to_vec_pretty(&version::document()).map_err(Status::internal)?;

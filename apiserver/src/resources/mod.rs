@@ -1,6 +1,8 @@
 //! The table of resources, and what single kinds do beyond create, read, update and delete.
 
 pub mod facts;
+pub mod hooks;
+pub mod namespaces;
 pub mod printers;
 pub mod spec;
 pub mod table;

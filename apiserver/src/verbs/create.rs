@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::endpoint::Endpoint;
 use super::options::{WriteOptions, causes};
 use super::resource::Resource;
 use super::write::{self, Written};
@@ -11,6 +12,7 @@ use super::{Reply, Request, decode, strategy};
 use crate::admission::{Attributes, Operation};
 use crate::error::Status;
 use crate::object::meta;
+use crate::resources::hooks;
 use crate::schema;
 use crate::storage::Error as StorageError;
 use crate::validation;
@@ -27,7 +29,8 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     wipe_system_fields(&mut object);
     require_namespace(request, &mut object)?;
     let manager = request.manager(&options.field_manager);
-    let written = store(request, resource, object, &options, Some(&manager)).await?;
+    let object = Endpoint::of(request)?.absorb(None, object, Some(&manager))?;
+    let written = store(request, resource, object, &options).await?;
     let reply = Reply::object(request, 201, &written.object)?;
     Ok(reply.with_warnings(decoded.warnings).with_warnings(written.warnings))
 }
@@ -38,11 +41,7 @@ pub async fn store(
     resource: &Resource,
     mut object: Value,
     options: &WriteOptions,
-    manager: Option<&str>,
 ) -> Result<Written, Status> {
-    if let Some(manager) = manager {
-        write::record_managers(request, resource, None, &mut object, manager);
-    }
     let requested_name = meta::name(&object).to_owned();
     let attributes = Attributes {
         request,
@@ -74,6 +73,7 @@ async fn store_once(
 ) -> Result<Result<Written, Status>, Status> {
     fill_system_fields(&mut object, request.now);
     strategy::prepare_create(request.spec, &mut object);
+    (hooks::of(request.spec).prepare_create)(&mut object, request);
     schema::complete(&mut object, &resource.ty);
     let errors = validation::validate_create(&resource.gvk, &object);
     if !errors.is_empty() {

@@ -13,7 +13,8 @@ use crate::admission::{Attributes, Operation};
 use crate::error::{Details, Qualified, Status, success};
 use crate::limits;
 use crate::object::meta;
-use crate::resources::spec::DefaultDeletion;
+use crate::resources::hooks;
+use crate::resources::spec::{DefaultDeletion, ResourceSpec};
 use crate::storage::{Entry, Error as StorageError};
 
 const FINALIZER_ORPHAN: &str = "orphan";
@@ -98,10 +99,11 @@ async fn delete_once(
         Grace::Seconds(seconds) => Some(seconds),
     };
     let finalizers = finalizers_wanted(request.spec.strategy.default_deletion, &object, options);
-    let waits_for_finalizers = !finalizers.is_empty();
+    let hooks = hooks::of(request.spec);
+    let waits_for_finalizers = !finalizers.is_empty() || (hooks.stays)(&object);
     meta::set_finalizers(&mut object, finalizers);
     if waits_for_finalizers && grace.is_none() {
-        mark_as_deleting(&mut object, request.now);
+        hooks.mark_as_deleting.unwrap_or(mark_as_deleting)(&mut object, request.now);
     }
     // What stays must be stored as deleting. A graceful deletion of no grace is stored too, so that watchers see why.
     let stays = waits_for_finalizers || grace.is_some_and(|seconds| seconds > 0);
@@ -245,8 +247,9 @@ fn finalizers_wanted(default: DefaultDeletion, object: &Value, options: &DeleteO
 }
 
 /// Whether an update ends the object: it was waiting for its finalizers alone and has none left.
-pub fn ends_by_update(live: &Value, object: &Value) -> bool {
+pub fn ends_by_update(spec: &ResourceSpec, live: &Value, object: &Value) -> bool {
     meta::deletion_timestamp(live).is_some()
+        && !(hooks::of(spec).stays)(object)
         && meta::finalizers(object).next().is_none()
         && meta::deletion_grace_period_seconds(live).is_none_or(|seconds| seconds == 0)
 }

@@ -1,5 +1,6 @@
 //! GET of one object.
 
+use super::endpoint::Endpoint;
 use super::{Reply, Request, present};
 use crate::error::Status;
 
@@ -10,5 +11,9 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     let found = resource.collection.get(request.namespace(), &request.info.name, version).await;
     let found = found.map_err(|error| super::write::storage_status(request, error))?;
     let entry = found.ok_or_else(|| Status::not_found(request.qualified(), &request.info.name))?;
-    Ok(Reply::bytes(200, present::entry(request, resource, &entry)?))
+    if request.subresource.is_none() {
+        return Ok(Reply::bytes(200, present::entry(request, resource, &entry)?));
+    }
+    let shown = Endpoint::of(request)?.show(&resource.object(&entry)?);
+    Reply::object(request, 200, &shown)
 }

@@ -6,6 +6,7 @@ pub mod create;
 pub mod decode;
 pub mod delete;
 pub mod delete_collection;
+pub mod endpoint;
 pub mod get;
 pub mod list;
 pub mod options;
@@ -67,6 +68,13 @@ impl Api {
         });
         let resources = bound.collect();
         Self { table, registry, storage, admission, event_ttl_seconds, resources }
+    }
+
+    /// Begins to fill every cache, so that watches can be resumed from the server's start on.
+    pub fn warm(&self) {
+        for resource in self.resources.values() {
+            resource.collection.is_ready();
+        }
     }
 
     /// The stored resource of that name, if one is served.

@@ -1,18 +1,15 @@
 //! PATCH: an object changed by a description of the change.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
+use super::endpoint::Endpoint;
 use super::options::WriteOptions;
-use super::resource::Resource;
 use super::update::require_name;
 use super::write::{self, Change, Made};
-use super::{Reply, Request, create, strategy};
+use super::{Reply, Request, create};
 use crate::codec::json::{self, FieldValidation};
 use crate::codec::yaml;
 use crate::error::{Cause, Qualified, Status};
-use crate::object::managed_fields;
 use crate::object::meta;
 use crate::object::patch::{PatchError, apply, json as json_patch, merge, strategic};
 use crate::validation;
@@ -38,25 +35,24 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     if !is_apply && !known.contains(&media_type) {
         return Err(Status::http(415, "UnsupportedMediaType", "415: Unsupported Media Type"));
     }
-    let resource = request.resource()?;
+    let endpoint = Endpoint::of(request)?;
     let options = WriteOptions::parse_patch(request.query, is_apply)?;
     let (patch, faults) = read(media_type, &request.body, &options)?;
     let manager = request.manager(&options.field_manager);
-    let how = Change {
-        options: &options,
-        uid: None,
-        creates: is_apply,
-        manager: Some(manager.as_str()).filter(|_| !is_apply),
-    };
+    let how = Change { options: &options, uid: None, creates: is_apply };
     let written = write::change(request, &how, |live| {
-        let mut made = make(request, resource, &patch, live, &faults, &options, &manager)?;
+        let mut made = match &patch {
+            Patch::Apply(config) => make_applied(request, &endpoint, config, live, &options, &manager)?,
+            patch => make_patched(request, &endpoint, patch, live, &faults, &options)?,
+        };
         create::require_namespace(request, &mut made.object)?;
         require_name(request, &made.object)?;
-        Ok(made)
+        let manager = Some(manager.as_str()).filter(|_| !is_apply);
+        Ok(Made { object: endpoint.absorb(live, made.object, manager)?, ..made })
     });
     let written = written.await?;
     let code = if written.created { 201 } else { 200 };
-    Ok(Reply::object(request, code, &written.object)?.with_warnings(written.warnings))
+    Ok(Reply::object(request, code, &endpoint.show(&written.object))?.with_warnings(written.warnings))
 }
 
 /// The patch, and the faults of its text that do not prevent reading it.
@@ -85,25 +81,21 @@ fn read(media_type: &str, body: &[u8], options: &WriteOptions) -> Result<(Patch,
     Ok((patch, if strict { faults } else { Vec::new() }))
 }
 
-/// The object that the patch makes of the one that is there.
-fn make(
+/// The object that a patch makes of the one that is there.
+fn make_patched(
     request: &Request<'_>,
-    resource: &Arc<Resource>,
+    endpoint: &Endpoint<'_>,
     patch: &Patch,
     live: Option<&Value>,
     faults: &[String],
     options: &WriteOptions,
-    manager: &str,
 ) -> Result<Made, Status> {
-    if let Patch::Apply(config) = patch {
-        return make_applied(request, resource, config, live, options, manager);
-    }
-    let not_found = || Status::not_found(request.qualified(), &request.info.name);
-    let live = live.ok_or_else(not_found)?;
+    let live = live.ok_or_else(|| Status::not_found(request.qualified(), &request.info.name))?;
+    let live = &endpoint.live(live);
     let patched = match patch {
         Patch::Json(patch) => patch.apply(live),
         Patch::Merge(patch) => merge::apply(live, patch),
-        Patch::Strategic(patch) | Patch::Apply(patch) => strategic::apply(live, patch, &resource.ty),
+        Patch::Strategic(patch) | Patch::Apply(patch) => strategic::apply(live, patch, &endpoint.ty),
     };
     let patched = patched.map_err(refusal)?;
     let shown = || match patch {
@@ -111,7 +103,7 @@ fn make(
         _ => Value::from(patched.to_string()),
     };
     let text = json::encode_unstructured(&patched);
-    let decoded = json::decode(&text, &resource.ty, FieldValidation::Warn);
+    let decoded = json::decode(&text, &endpoint.ty, FieldValidation::Warn);
     let decoded = decoded.map_err(|e| invalid_patch(&shown(), &e.to_string()))?;
     let mut warnings = faults.to_vec();
     warnings.extend(decoded.warnings);
@@ -123,35 +115,27 @@ fn make(
         FieldValidation::Strict | FieldValidation::Warn => {}
     }
     let mut object = decoded.object;
-    validation::default(&resource.gvk, &mut object, request.now);
+    validation::default(&endpoint.gvk, &mut object, request.now);
     Ok(Made { object, warnings })
 }
 
+/// The object that a manager's configuration makes of the one that is there, or of nothing.
 fn make_applied(
     request: &Request<'_>,
-    resource: &Arc<Resource>,
+    endpoint: &Endpoint<'_>,
     config: &Value,
     live: Option<&Value>,
     options: &WriteOptions,
     manager: &str,
 ) -> Result<Made, Status> {
-    let now = meta::rfc3339(request.now);
-    let subresource = request.subresource_name();
-    let reset = strategy::reset_fields(request.spec, subresource);
-    let context = managed_fields::Context {
-        ty: &resource.ty,
-        kind: &resource.gvk,
-        manager,
-        subresource: Some(subresource).filter(|s| !s.is_empty()),
-        now: &now,
-        reset: &reset,
-    };
-    let applied = apply::apply(live, config, &context, options.force.unwrap_or_default())?;
+    let shown = live.map(|live| endpoint.live(live));
+    let force = options.force.unwrap_or_default();
+    let applied = endpoint.with_context(manager, |context| apply::apply(shown.as_ref(), config, context, force))?;
     let text = json::encode_unstructured(&applied);
-    let decoded = json::decode(&text, &resource.ty, FieldValidation::Ignore);
+    let decoded = json::decode(&text, &endpoint.ty, FieldValidation::Ignore);
     let decoded = decoded.map_err(|e| Status::plain(e.to_string()))?;
     let mut object = decoded.object;
-    validation::default(&resource.gvk, &mut object, request.now);
+    validation::default(&endpoint.gvk, &mut object, request.now);
     if live.is_none() && !meta::uid(&object).is_empty() {
         let why = format!(
             "uid mismatch: the provided object specified uid {}, and no existing object was found",

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::object::fields::{FieldSet, PathElement};
 use crate::object::meta;
+use crate::resources::hooks;
 use crate::resources::spec::{Generation, ResourceSpec, STATUS_KEEPS_METADATA};
 
 /// Prepares a new object.
@@ -77,24 +78,32 @@ fn keep_identity(object: &mut Value, live: &Value) {
     }
 }
 
+/// What a write through this subresource leaves as it was.
+fn kept(spec: &ResourceSpec, subresource: &str) -> &'static [&'static str] {
+    match subresource {
+        "status" => spec.strategy.reset_on_status_update,
+        "" => spec.strategy.reset_on_update,
+        other => (hooks::of(spec).kept_by)(other).unwrap_or(spec.strategy.reset_on_update),
+    }
+}
+
 /// The fields that a write cannot set, so that nobody becomes their manager by it.
 pub fn reset_fields(spec: &ResourceSpec, subresource: &str) -> FieldSet {
-    let paths =
-        if subresource == "status" { spec.strategy.reset_on_status_update } else { spec.strategy.reset_on_update };
     let mut set = FieldSet::default();
-    for path in paths {
+    for path in kept(spec, subresource) {
         let path: Vec<PathElement> = path.split('.').map(|field| PathElement::field(field)).collect();
         set.insert(&path);
     }
     set
 }
 
-fn get_at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+/// What stands at a dotted path.
+pub fn get_at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(object, |at, field| at.get(field))
 }
 
 /// Sets or removes what stands at a dotted path; a path through something absent is made only to set.
-fn set_at(object: &mut Value, path: &str, value: Option<Value>) {
+pub fn set_at(object: &mut Value, path: &str, value: Option<Value>) {
     let (parents, last) = path.rsplit_once('.').map_or((None, path), |(p, l)| (Some(p), l));
     let mut at = object;
     for field in parents.into_iter().flat_map(|p| p.split('.')) {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::endpoint::Endpoint;
 use super::options::WriteOptions;
 use super::write::{self, Change, Made};
 use super::{Reply, Request, create, decode};
@@ -10,23 +11,22 @@ use crate::object::meta;
 
 /// Replaces the object, or its subresource, by the one in the body.
 pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
-    let resource = request.resource()?;
+    let endpoint = Endpoint::of(request)?;
     let options = WriteOptions::parse(request.query, "UpdateOptions")?;
-    let decoded = decode::body(request, &resource.gvk, &resource.ty, options.field_validation)?;
+    let decoded = decode::body(request, &endpoint.gvk, &endpoint.ty, options.field_validation)?;
     let mut object = decoded.object;
     create::require_namespace(request, &mut object)?;
     require_name(request, &object)?;
     let manager = request.manager(&options.field_manager);
     let uid = meta::uid(&object).to_owned();
-    let how = Change {
-        options: &options,
-        uid: Some(uid.as_str()).filter(|uid| !uid.is_empty()),
-        creates: false,
-        manager: Some(&manager),
-    };
-    let written = write::change(request, &how, |_| Ok(Made { object: object.clone(), warnings: Vec::new() })).await?;
+    let how = Change { options: &options, uid: Some(uid.as_str()).filter(|uid| !uid.is_empty()), creates: false };
+    let written = write::change(request, &how, |live| {
+        let object = endpoint.absorb(live, object.clone(), Some(&manager))?;
+        Ok(Made { object, warnings: Vec::new() })
+    });
+    let written = written.await?;
     let code = if written.created { 201 } else { 200 };
-    let reply = Reply::object(request, code, &written.object)?;
+    let reply = Reply::object(request, code, &endpoint.show(&written.object))?;
     Ok(reply.with_warnings(decoded.warnings).with_warnings(written.warnings))
 }
 

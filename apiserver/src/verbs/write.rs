@@ -13,6 +13,7 @@ use crate::error::{Qualified, Status};
 use crate::limits;
 use crate::object::managed_fields;
 use crate::object::meta;
+use crate::resources::hooks;
 use crate::schema;
 use crate::storage::{BackendError, Entry, Error as StorageError};
 use crate::validation;
@@ -38,8 +39,6 @@ pub struct Change<'a> {
     pub uid: Option<&'a str>,
     /// Whether an object that does not exist is created.
     pub creates: bool,
-    /// Who owns the fields that differ. `None` where the change says so itself (apply).
-    pub manager: Option<&'a str>,
 }
 
 /// The object that a change wants.
@@ -99,7 +98,7 @@ where
         return Err(uid_mismatch(request, uid, ""));
     }
     let made = make(None)?;
-    let mut written = super::create::store(request, resource, made.object, how.options, how.manager).await?;
+    let mut written = super::create::store(request, resource, made.object, how.options).await?;
     written.warnings.splice(..0, made.warnings);
     Ok(written)
 }
@@ -120,9 +119,6 @@ where
         return Err(uid_mismatch(request, uid, meta::uid(live)));
     }
     let Made { mut object, mut warnings } = make(Some(live))?;
-    if let Some(manager) = how.manager {
-        record_managers(request, resource, Some(live), &mut object, manager);
-    }
     let subresource = request.subresource_name();
     let attributes = Attributes {
         request,
@@ -135,13 +131,14 @@ where
     request.api.admission.admit(&attributes, &mut object).await?;
     require_version(request, live, &mut object)?;
     strategy::prepare_update(request.spec, subresource, &mut object, live);
+    (hooks::of(request.spec).prepare_update)(&mut object, live, request);
     schema::complete(&mut object, &resource.ty);
     judge_update(request, resource, subresource, &object, live)?;
     managed_fields::keep_times(live, &mut object);
     warnings.extend(validation::warnings(&resource.gvk, &object, Some(live)));
     request.api.admission.validate(&attributes, &object).await?;
 
-    if delete::ends_by_update(live, &object) {
+    if delete::ends_by_update(request.spec, live, &object) {
         if !how.options.dry_run {
             match resource.collection.delete(request.namespace(), name, entry.revision).await {
                 Ok(_) | Err(StorageError::Conflict(None)) => {}
@@ -167,28 +164,6 @@ where
         Err(StorageError::Conflict(current)) => Ok(Attempt::Overtaken(current)),
         Err(error) => Err(storage_status(request, error)),
     }
-}
-
-/// Records in `metadata.managedFields` who set what.
-pub fn record_managers(
-    request: &Request<'_>,
-    resource: &Resource,
-    live: Option<&Value>,
-    object: &mut Value,
-    manager: &str,
-) {
-    let now = meta::rfc3339(request.now);
-    let subresource = request.subresource_name();
-    let reset = strategy::reset_fields(request.spec, subresource);
-    let context = managed_fields::Context {
-        ty: &resource.ty,
-        kind: &resource.gvk,
-        manager,
-        subresource: Some(subresource).filter(|s| !s.is_empty()),
-        now: &now,
-        reset: &reset,
-    };
-    managed_fields::update(live, object, &context);
 }
 
 /// An update must name the state it was made for, unless its kind may be overwritten blindly.
