@@ -39,6 +39,7 @@ struct Life<'a> {
 type Outcome = Result<Value, (u16, String)>;
 
 #[test]
+#[allow(clippy::print_stderr, reason = "the score, and with REPLAY_VERBOSE=apply the steps of that kind that differ")]
 fn recorded_lives_replay() {
     let mut recorded: Value = gunzip("patches.json.gz");
     normalize(&mut recorded["lives"]);
@@ -59,10 +60,10 @@ fn recorded_lives_replay() {
                 let (passed, all) = score.entry(kind.clone()).or_default();
                 *passed += usize::from(difference.is_none());
                 *all += 1;
-                if let (Some(difference), Some(filter)) = (difference, &verbose) {
-                    if kind.contains(filter.as_str()) {
-                        eprintln!("{kind} {path}/{}: {step}\n{difference}\n", this.name);
-                    }
+                if let (Some(difference), Some(filter)) = (difference, &verbose)
+                    && kind.contains(filter.as_str())
+                {
+                    eprintln!("{kind} {path}/{}: {step}\n{difference}\n", this.name);
                 }
             }
             if code < 300 && step["dry"].as_bool() != Some(true) {
@@ -209,7 +210,7 @@ impl Life<'_> {
             }
             Ok(got) if code < 300 => {
                 let mut lines = Vec::new();
-                compare(&comparable(&self.decoded(want).unwrap()), &comparable(got), String::new(), &mut lines);
+                compare(&comparable(&self.decoded(want).unwrap()), &comparable(got), "", &mut lines);
                 (!lines.is_empty()).then(|| lines.join("\n"))
             }
             Ok(_) => Some(format!("  want {code} {}\n  got  an object", want["message"])),
@@ -302,11 +303,11 @@ fn comparable(object: &Value) -> Value {
     object
 }
 
-fn compare(want: &Value, got: &Value, path: String, lines: &mut Vec<String>) {
+fn compare(want: &Value, got: &Value, path: &str, lines: &mut Vec<String>) {
     match (want, got) {
         (Value::Object(want), Value::Object(got)) => {
             for (name, want) in want {
-                compare(want, got.get(name).unwrap_or(&json!("<absent>")), format!("{path}.{name}"), lines);
+                compare(want, got.get(name).unwrap_or(&json!("<absent>")), &format!("{path}.{name}"), lines);
             }
             for (name, got) in got.iter().filter(|(name, _)| !want.contains_key(*name)) {
                 lines.push(format!("  {path}.{name}: want nothing, got {got}"));
@@ -314,7 +315,7 @@ fn compare(want: &Value, got: &Value, path: String, lines: &mut Vec<String>) {
         }
         (Value::Array(want), Value::Array(got)) if want.len() == got.len() => {
             for (at, (want, got)) in want.iter().zip(got).enumerate() {
-                compare(want, got, format!("{path}[{at}]"), lines);
+                compare(want, got, &format!("{path}[{at}]"), lines);
             }
         }
         _ if want != got => lines.push(format!("  {path}: want {want}, got {got}")),

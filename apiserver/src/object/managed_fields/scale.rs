@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use crate::object::meta;
 
-    fn entry(manager: &str, api_version: &str, subresource: &str, fields: Value) -> Value {
+    fn entry(manager: &str, api_version: &str, subresource: &str, fields: &Value) -> Value {
         let mut entry = json!({"manager": manager, "operation": "Update", "apiVersion": api_version,
             "fieldsType": "FieldsV1", "fieldsV1": fields, "subresource": subresource});
         if subresource.is_empty() {
@@ -66,16 +66,16 @@ mod tests {
     #[test]
     fn a_scale_shows_and_takes_the_replicas() {
         let own = json!({"f:spec": {"f:replicas": {}, "f:selector": {}}});
-        let mut parent = json!({"metadata": {"managedFields": [entry("a", "apps/v1", "", own)]}});
+        let mut parent = json!({"metadata": {"managedFields": [entry("a", "apps/v1", "", &own)]}});
         let mut scale = json!({"metadata": {}});
         of_parent(&parent, &mut scale, "spec.replicas");
         let replicas = json!({"f:spec": {"f:replicas": {}}});
-        assert_eq!(meta::managed_fields(&scale), [entry("a", "autoscaling/v1", "", replicas.clone())]);
+        assert_eq!(meta::managed_fields(&scale), [entry("a", "autoscaling/v1", "", &replicas)]);
 
-        let scale = json!({"metadata": {"managedFields": [entry("b", "autoscaling/v1", "scale", replicas.clone())]}});
+        let scale = json!({"metadata": {"managedFields": [entry("b", "autoscaling/v1", "scale", &replicas)]}});
         of_scale(&scale, &mut parent, "spec.replicas", "apps/v1");
         let rest = json!({"f:spec": {"f:selector": {}}});
-        let want = [entry("a", "apps/v1", "", rest), entry("b", "apps/v1", "scale", replicas)];
+        let want = [entry("a", "apps/v1", "", &rest), entry("b", "apps/v1", "scale", &replicas)];
         assert_eq!(meta::managed_fields(&parent), want);
     }
 }

@@ -282,7 +282,7 @@ mod tests {
         new
     }
 
-    fn deployment(metadata: Value, spec: Value) -> Value {
+    fn deployment(metadata: &Value, spec: &Value) -> Value {
         let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec});
         object["metadata"]["name"] = json!("d");
         object
@@ -296,14 +296,14 @@ mod tests {
     #[test]
     fn what_is_applied_is_owned_and_what_is_left_out_later_goes() {
         let first =
-            applied(None, &deployment(json!({"labels": {"a": "1", "b": "1"}}), json!({"replicas": 1})), "one", false);
+            applied(None, &deployment(&json!({"labels": {"a": "1", "b": "1"}}), &json!({"replicas": 1})), "one", false);
         let first = first.unwrap();
         let want = json!({"f:metadata": {"f:labels": {"f:a": {}, "f:b": {}}}, "f:spec": {"f:replicas": {}}});
         assert_eq!(fields(&first, "one"), want);
 
         let second =
-            applied(Some(&first), &deployment(json!({"labels": {"b": "1"}}), json!({})), "two", false).unwrap();
-        let third = applied(Some(&second), &deployment(json!({}), json!({"replicas": 1})), "one", false).unwrap();
+            applied(Some(&first), &deployment(&json!({"labels": {"b": "1"}}), &json!({})), "two", false).unwrap();
+        let third = applied(Some(&second), &deployment(&json!({}), &json!({"replicas": 1})), "one", false).unwrap();
         assert_eq!(third["metadata"]["labels"], json!({"b": "1"}), "the other one's label stays");
         assert_eq!(fields(&third, "one"), json!({"f:spec": {"f:replicas": {}}}));
         assert_eq!(fields(&third, "two"), json!({"f:metadata": {"f:labels": {"f:b": {}}}, "f:spec": {}}));
@@ -312,12 +312,12 @@ mod tests {
     #[test]
     fn others_fields_are_in_conflict_unless_forced() {
         let live =
-            applied(None, &deployment(json!({"labels": {"a": "1"}}), json!({"replicas": 1})), "one", false).unwrap();
+            applied(None, &deployment(&json!({"labels": {"a": "1"}}), &json!({"replicas": 1})), "one", false).unwrap();
         let mut scaled = live.clone();
         scaled["spec"]["replicas"] = json!(2);
         let live = updated(Some(&live), scaled, "scaler");
 
-        let config = deployment(json!({}), json!({"replicas": 3}));
+        let config = deployment(&json!({}), &json!({"replicas": 3}));
         let Err(ApplyError::Conflicts { message, causes }) = applied(Some(&live), &config, "two", false) else {
             panic!("applied")
         };
@@ -328,7 +328,7 @@ mod tests {
         };
         assert_eq!(causes, [cause]);
 
-        let config = deployment(json!({"labels": {"a": "2"}}), json!({"replicas": 3}));
+        let config = deployment(&json!({"labels": {"a": "2"}}), &json!({"replicas": 3}));
         let message = applied(Some(&live), &config, "two", false).unwrap_err().to_string();
         let want = "Apply failed with 2 conflicts: conflicts with \"one\":\n- .metadata.labels.a\nconflicts with \"scaler\" using apps/v1:\n- .spec.replicas";
         assert_eq!(message, want);
@@ -337,26 +337,26 @@ mod tests {
         assert_eq!((&forced["spec"]["replicas"], &forced["metadata"]["labels"]["a"]), (&json!(3), &json!("2")));
         assert_eq!(fields(&forced, "scaler"), Value::Null);
 
-        let same = applied(Some(&live), &deployment(json!({}), json!({"replicas": 2})), "two", false).unwrap();
+        let same = applied(Some(&live), &deployment(&json!({}), &json!({"replicas": 2})), "two", false).unwrap();
         assert_eq!(fields(&same, "two"), json!({"f:spec": {"f:replicas": {}}}), "agreement is no conflict");
     }
 
     #[test]
     fn what_was_there_before_anyone_managed_it_has_an_owner() {
-        let live = deployment(json!({"uid": "u", "labels": {"a": "1"}}), json!({"replicas": 1}));
-        let message = applied(Some(&live), &deployment(json!({}), json!({"replicas": 2})), "one", false).unwrap_err();
+        let live = deployment(&json!({"uid": "u", "labels": {"a": "1"}}), &json!({"replicas": 1}));
+        let message = applied(Some(&live), &deployment(&json!({}), &json!({"replicas": 2})), "one", false).unwrap_err();
         let want = "Apply failed with 1 conflict: conflict with \"before-first-apply\" using apps/v1: .spec.replicas";
         assert_eq!(message.to_string(), want);
     }
 
     #[test]
     fn kubectl_takes_over_from_client_side_apply() {
-        let old = deployment(json!({}), json!({"replicas": 1, "paused": true}));
+        let old = deployment(&json!({}), &json!({"replicas": 1, "paused": true}));
         let mut live = old.clone();
         live["metadata"]["annotations"] = json!({LAST_APPLIED: old.to_string()});
         let mut live = updated(None, live, "kubectl-client-side-apply");
         meta::set_text(&mut live, "uid", "u");
-        let config = deployment(json!({}), json!({"replicas": 2}));
+        let config = deployment(&json!({}), &json!({"replicas": 2}));
 
         let taken = applied(Some(&live), &config, "kubectl", false).unwrap();
         assert_eq!(taken["spec"], json!({"replicas": 2, "paused": true}));
@@ -373,15 +373,15 @@ mod tests {
 
     #[test]
     fn a_bad_configuration_is_refused() {
-        let mut entries = deployment(json!({}), json!({}));
+        let mut entries = deployment(&json!({}), &json!({}));
         entries["metadata"]["managedFields"] = json!([]);
-        let mut other = deployment(json!({}), json!({}));
+        let mut other = deployment(&json!({}), &json!({}));
         other["apiVersion"] = json!("apps/v2");
         for (config, want) in [
             (entries, ApplyError::BadRequest("metadata.managedFields must be nil".to_owned())),
             (other, ApplyError::BadRequest("invalid object type: apps/v2, Kind=Deployment".to_owned())),
             (
-                deployment(json!({"namespace": "n"}), json!({"bogus": 1})),
+                deployment(&json!({"namespace": "n"}), &json!({"bogus": 1})),
                 ApplyError::Unknown(
                     "failed to create typed patch object (n/d; apps/v1, Kind=Deployment): .spec.bogus: field not declared in schema"
                         .to_owned(),
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn status_is_not_applied_through_the_object() {
-        let mut config = deployment(json!({}), json!({"replicas": 1}));
+        let mut config = deployment(&json!({}), &json!({"replicas": 1}));
         config["status"] = json!({"replicas": 1});
         assert_eq!(
             fields(&applied(None, &config, "one", false).unwrap(), "one"),

@@ -244,9 +244,7 @@ fn check_order(patch: &[Value], order: &[Value], key: &str) -> Result<(), PatchE
     }
     let mut kept = Vec::with_capacity(patch.len());
     for item in patch {
-        if key.is_empty() {
-            kept.push(item);
-        } else if object(item)?.get(PATCH).and_then(Value::as_str) != Some("delete") {
+        if key.is_empty() || object(item)?.get(PATCH).and_then(Value::as_str) != Some("delete") {
             kept.push(item);
         }
     }
