@@ -10,5 +10,7 @@ mod json;
 mod program;
 mod recovery;
 mod model;
+mod recovery;
+mod scripts;
 mod store;
 mod watch_hub;
