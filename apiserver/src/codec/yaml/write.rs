@@ -13,7 +13,7 @@ const WIDTH: usize = 80;
 const SIMPLE_KEY_MAX: usize = 128;
 
 /// The YAML text of a value.
-pub fn encode(value: &Value) -> Vec<u8> {
+pub fn write(value: &Value) -> Vec<u8> {
     let mut emitter = Emitter { out: String::new(), column: 0 };
     match value {
         Value::Object(map) if !map.is_empty() => emitter.mapping(map, 0),
@@ -116,7 +116,7 @@ impl Emitter {
     }
 
     /// Writes a text, beginning a new line in place of single spaces after the width.
-    fn folded(&mut self, text: &str, indent: usize, folds: bool, write: impl Fn(char, &mut String)) {
+    fn folded(&mut self, text: &str, indent: usize, folds: bool, put: impl Fn(char, &mut String)) {
         let mut after_space = false;
         let mut rest = text.chars().peekable();
         let mut first = true;
@@ -133,7 +133,7 @@ impl Emitter {
                 self.break_line(indent);
             } else {
                 let start = self.out.len();
-                write(c, &mut self.out);
+                put(c, &mut self.out);
                 self.column += self.out.get(start..).map_or(0, |written| written.chars().count());
             }
             after_space = c == ' ';

@@ -40,12 +40,12 @@ pub struct Converted {
 
 /// The JSON text of a YAML text, and what strict decoding says of it.
 pub fn to_json(text: &[u8]) -> Result<(Vec<u8>, Option<String>), Error> {
-    let converted = decode(text)?;
+    let converted = read(text)?;
     Ok((json::encode_unstructured(&converted.value), converted.duplicates))
 }
 
 /// The value of the first document of a text.
-pub fn decode(text: &[u8]) -> Result<Converted, Error> {
+pub fn read(text: &[u8]) -> Result<Converted, Error> {
     let text = std::str::from_utf8(text).map_err(|_| Error::Document("invalid leading UTF-8 octet".to_owned()))?;
     if text.chars().any(is_control) {
         return Err(Error::Document("control characters are not allowed".to_owned()));
