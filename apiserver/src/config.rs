@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -68,6 +69,10 @@ pub struct Config {
     /// The key of --etcd-certfile.
     #[arg(long, value_name = "FILE", requires = "etcd_certfile")]
     pub etcd_keyfile: Option<PathBuf>,
+
+    /// How often the store is made to forget old history, such as 5m; 0 leaves that to others.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = interval)]
+    pub etcd_compaction_interval: Duration,
 
     /// The addresses that services get.
     #[arg(long, value_name = "CIDR", default_value = "10.0.0.0/24")]
@@ -171,6 +176,15 @@ pub fn separate(arguments: impl IntoIterator<Item = String>) -> (Vec<String>, Ve
     (counting, ignored)
 }
 
+/// A duration such as `1h30m`, or 0.
+fn interval(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|e| format!("{e}; write it as 1h or 30m"))?;
+    Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
+}
+
 /// A duration such as `1h30m`, in seconds.
 fn seconds(text: &str) -> Result<i64, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|e| format!("{e}; write it as 1h or 30m"))?;
@@ -213,5 +227,14 @@ mod tests {
         let (config, _) = parse(&[]);
         assert!(config.listen_address().is_loopback());
         assert_eq!(config.event_ttl, 3600);
+    }
+
+    #[test]
+    fn durations_are_written_as_go_writes_them() {
+        let interval = |text| parse(&["--etcd-compaction-interval", text]).0.etcd_compaction_interval;
+        assert_eq!(interval("5m0s"), Duration::from_secs(300));
+        assert_eq!(interval("0"), Duration::ZERO);
+        assert_eq!(interval("0s"), Duration::ZERO);
+        assert_eq!(parse(&["--event-ttl=1h0m0s"]).0.event_ttl, 3600);
     }
 }

@@ -85,6 +85,7 @@ pub struct Server {
     listener: TcpListener,
     tls: Arc<ServerConfig>,
     pipeline: Arc<Pipeline>,
+    storage: Arc<Storage>,
     embedded: Option<Embedded>,
     url: String,
     kubeconfig: PathBuf,
@@ -113,8 +114,11 @@ impl Server {
 
         let (backend, embedded) = open_backend(config).await?;
         let storage = Storage::new(backend, config.etcd_prefix.clone());
+        if !config.etcd_compaction_interval.is_zero() {
+            storage.compact_every(config.etcd_compaction_interval);
+        }
         let admission = Chain::new(vec![Box::new(NamespaceLifecycle)]);
-        let api = Api::new(resources::table(), builtin::registry(), storage, admission, config.event_ttl);
+        let api = Api::new(resources::table(), builtin::registry(), Arc::clone(&storage), admission, config.event_ttl);
         let api = Arc::new(api);
         api.warm();
         bootstrap::run(&api).await?;
@@ -126,7 +130,7 @@ impl Server {
             router: Router::new(api, public.to_string()),
         };
         let kubeconfig = std::path::absolute(&pki.kubeconfig).unwrap_or(pki.kubeconfig);
-        Ok(Self { listener, tls, pipeline: Arc::new(pipeline), embedded, url, kubeconfig })
+        Ok(Self { listener, tls, pipeline: Arc::new(pipeline), storage, embedded, url, kubeconfig })
     }
 
     /// Where clients reach the server.
@@ -142,6 +146,7 @@ impl Server {
     /// Serves until `stop` completes, then ends cleanly: requests in flight are answered and the store is flushed.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         server::serve(self.listener, self.tls, self.pipeline, stop).await;
+        self.storage.stop();
         let Some(embedded) = self.embedded else { return };
         embedded.etcd.shutdown().await;
         if let Err(error) = embedded.store.shutdown().await {

@@ -25,9 +25,11 @@ mod testing;
 use std::{
     collections::{HashMap, hash_map},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
 
 pub use backend::{Backend, BackendError};
 pub use cache::watcher::{EventKind, WatchEvent, Watcher};
@@ -42,12 +44,18 @@ pub struct Storage {
     /// `--etcd-prefix`.
     prefix: String,
     collections: RwLock<HashMap<String, Arc<Collection>>>,
+    stopped: CancellationToken,
 }
 
 impl Storage {
     /// Collections under `prefix` (`/registry`) of `backend`.
     pub fn new(backend: Arc<dyn Backend>, prefix: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { backend, prefix: prefix.into(), collections: RwLock::default() })
+        Arc::new(Self {
+            backend,
+            prefix: prefix.into(),
+            collections: RwLock::default(),
+            stopped: CancellationToken::new(),
+        })
     }
 
     /// The collection of a resource; made on first use, the same one for every later call with the same prefix.
@@ -71,8 +79,15 @@ impl Storage {
         }
     }
 
-    /// Ends all collections and their watches: nothing uses the backend any more.
+    /// Has the store forget old history every `interval` from now on, as [`compactor`] describes.
+    pub fn compact_every(&self, interval: Duration) {
+        let compactor = compactor::run(Arc::clone(&self.backend), interval);
+        tokio::spawn(self.stopped.clone().run_until_cancelled_owned(compactor));
+    }
+
+    /// Ends all collections with their watches, and compaction: nothing uses the backend any more.
     pub fn stop(&self) {
+        self.stopped.cancel();
         for (_, collection) in self.collections.write().drain() {
             collection.stop();
         }
