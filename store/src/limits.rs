@@ -126,3 +126,6 @@ pub const WATCH_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The shortest such interval.
 pub const MIN_WATCH_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a write may take when nothing but the disk delays it. What comes of it afterwards its client is not told.
+pub const SLOW_WRITE: Duration = Duration::from_secs(5);

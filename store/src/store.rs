@@ -91,12 +91,9 @@ pub enum OpenError {
     /// A database did not open.
     #[error(transparent)]
     Database(#[from] rocks::OpenError),
-    /// The state cannot be read.
-    #[error(transparent)]
-    State(#[from] StoreError),
     /// The raft node did not start.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(StartError),
     /// A thread did not start.
     #[error("cannot start a thread: {0}; check the limits on processes and memory")]
     Thread(std::io::Error),
@@ -143,7 +140,8 @@ impl Store {
         let memory = Memory::new(config.cache_bytes);
         let log = Arc::new(RocksEngine::open_raft(&directory.raft(), &memory)?);
         let state = Arc::new(RocksEngine::open_state(&directory.state(), &memory)?);
-        let mvcc = Arc::new(Mvcc::open(state)?);
+        let state_damaged = |error: StoreError| damaged(directory.state(), &error);
+        let mvcc = Arc::new(Mvcc::open(state).map_err(state_damaged)?);
         let start = StartConfig {
             member: Member {
                 name: config.name.clone(),
@@ -156,11 +154,11 @@ impl Store {
         };
         let databases = [log.clone(), mvcc.engine().clone()];
         let watches = {
-            let view = mvcc.view()?;
+            let view = mvcc.view().map_err(state_damaged)?;
             Watches::start(view.revision(), view.compacted(), Past(mvcc.clone())).map_err(OpenError::Thread)?
         };
         let leases = Arc::new(Leases::default());
-        leases.reset(mvcc.view()?.leases()?);
+        leases.reset(mvcc.view().and_then(|view| view.leases()).map_err(state_damaged)?);
         let compacted = Arc::new(Notify::new());
         let audience = Audience {
             mvcc: mvcc.clone(),
@@ -168,7 +166,10 @@ impl Store {
             leases: leases.clone(),
             compacted: compacted.clone(),
         };
-        let node = Node::start(log, mvcc.clone(), Box::new(audience), start).await?;
+        let node = Node::start(log, mvcc.clone(), Box::new(audience), start).await.map_err(|error| match error {
+            StartError::Engine(error) => damaged(directory.raft(), &error),
+            error => OpenError::Start(error),
+        })?;
         let tasks = Mutex::default();
         let store = Self(Arc::new(Inner { node, mvcc, watches, leases, config, tasks, databases, directory }));
         store.start_tasks(compacted);
@@ -290,11 +291,18 @@ impl Store {
             return Err(StoreError::RequestTooLarge);
         }
         self.check_quota(&command).await?;
-        let response = self.0.node.propose(command).await?;
+        let proposed = self.0.node.propose(command);
+        let response =
+            tokio::time::timeout(self.request_timeout(), proposed).await.map_err(|_| StoreError::Timeout)??;
         let mut response =
             W::response(response).ok_or(StoreError::CorruptData("a command was answered as if it were another"))?;
         self.complete(W::header(&mut response));
         Ok(response)
+    }
+
+    /// How long a write may take: a disk that syncs slowly and an election on the way (etcd's `ReqTimeout`).
+    fn request_timeout(&self) -> Duration {
+        limits::SLOW_WRITE + Duration::from_millis(self.0.config.election_millis.saturating_mul(2))
     }
 
     /// Refuses what does not fit, and lets all members know that the store is full.
@@ -331,6 +339,11 @@ impl Store {
         header.member_id = identity.member_id;
         header.raft_term = self.0.node.standing().term;
     }
+}
+
+/// What a database holds cannot be what was written there.
+fn damaged(path: PathBuf, cause: &dyn std::error::Error) -> OpenError {
+    OpenError::Database(rocks::OpenError::Damaged { path, cause: cause.to_string() })
 }
 
 /// Drops what compactions made unreachable, a piece at a time, beginning with what the last run left.

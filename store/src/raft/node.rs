@@ -57,7 +57,7 @@ pub enum StartError {
         applied: u64,
     },
     /// openraft refused.
-    #[error("raft did not start: {0}")]
+    #[error("raft did not start: {0}; if a file is damaged, restore this node from a snapshot")]
     Raft(String),
 }
 

@@ -52,7 +52,7 @@ async fn run(seed: u64) {
     let mut one_key = Watcher::new("key-0-0", "");
 
     for round in 0..KILLS {
-        let mut server = Server::start(directory.path()).await;
+        let mut server = Server::start(directory.path());
         let channel = server.connect().await;
         check_contents(&channel, &ledger).await;
         let writers: Vec<_> = (0..WRITERS)
@@ -77,7 +77,7 @@ async fn run(seed: u64) {
         }
     }
 
-    let server = Server::start(directory.path()).await;
+    let server = Server::start(directory.path());
     let channel = server.connect().await;
     let revision = check_contents(&channel, &ledger).await;
     for watcher in [&mut everyone, &mut one_key] {
@@ -93,7 +93,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(directory: &Path) -> Self {
+    fn start(directory: &Path) -> Self {
         let socket = directory.join("client.sock");
         let process = Command::new(env!("CARGO_BIN_EXE_pintle-store"))
             .arg("--data-dir")

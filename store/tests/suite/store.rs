@@ -1,7 +1,7 @@
 //! The store as a library, end to end: what is acknowledged is there after every kind of stop.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use pintle_proto::etcdserverpb as pb;
@@ -130,4 +130,44 @@ async fn a_full_store_refuses_what_adds_until_it_is_compacted_and_disarmed() {
     store.alarm(disarm).await.unwrap();
     store.put(put("a", "1")).await.unwrap();
     store.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_store_holds_the_directory_until_it_is_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    store.put(put("a", "1")).await.unwrap();
+    let refusal = Store::open(StoreConfig::embedded(directory.path())).await.err().unwrap().to_string();
+    assert!(refusal.contains("is in use: stop the process"), "{refusal}");
+    // Without a shutdown the databases close as the tasks that use them end.
+    drop(store);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let store = loop {
+        match Store::open(StoreConfig::embedded(directory.path())).await {
+            Ok(store) => break store,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(contents(&store).await.1.len(), 1);
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_state_is_refused_with_the_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    for n in 0..200 {
+        store.put(put(format!("{n:04}"), "x".repeat(300))).await.unwrap();
+    }
+    store.shutdown().await.unwrap();
+    let files = std::fs::read_dir(directory.path().join("state")).unwrap().map(|file| file.unwrap().path());
+    for table in files.filter(|path| path.extension().is_some_and(|extension| extension == "sst")) {
+        let mut bytes = std::fs::read(&table).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(&table, bytes).unwrap();
+    }
+    let refusal = Store::open(StoreConfig::embedded(directory.path())).await.err().unwrap().to_string();
+    assert!(refusal.contains("is damaged") && refusal.contains("restore this node"), "{refusal}");
+    assert!(!refusal.contains('\n'), "one line: {refusal}");
 }
