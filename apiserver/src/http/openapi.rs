@@ -69,10 +69,10 @@ impl OpenApi {
         if let Some(made) = self.v3.get() {
             return Ok(made);
         }
-        let documents = v3::documents(self.table, self.registry).map_err(Status::internal)?;
+        let documents = v3::documents(self.table, self.registry);
         let index = serde_json::to_vec(&v3::index(&documents)).map_err(Status::internal)?;
         let mut tagged: BTreeMap<String, Tagged> =
-            documents.into_iter().map(|(path, document)| (path, Tagged::new(document.body))).collect();
+            documents.into_iter().map(|(path, document)| (path, Tagged::new(document.body.to_vec()))).collect();
         tagged.insert(String::new(), Tagged::new(index));
         Ok(self.v3.get_or_init(|| tagged))
     }
