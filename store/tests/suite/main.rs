@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
 mod against_model;
+mod apply_scripts;
 mod crash;
 mod etcd_sequence;
 mod golden;
@@ -10,6 +11,5 @@ mod json;
 mod model;
 mod program;
 mod recovery;
-mod scripts;
 mod store;
 mod watch_hub;

@@ -1,7 +1,4 @@
-//! Golden scripts: conversations with the apply core that read as text, in `testdata/scripts/`.
-//!
-//! A line that begins with `> ` is a command; the lines after it, up to the next empty one, are what came of it. Run the
-//! tests with `UPDATE_SCRIPTS=1` to write down what comes of them now, and review the difference.
+//! Conversations with the apply core, in `testdata/apply/`.
 //!
 //! ```text
 //! put KEY VALUE [lease=N] [prev] [ignore_value] [ignore_lease]      del KEY [END] [prev]
@@ -13,7 +10,6 @@
 //!
 //! `\xNN` and `\0` in a word stand for bytes, and an END of `\0` for every later key.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,42 +27,13 @@ use pintle_store::error::{Result, StoreError};
 use pintle_store::limits::MAX_TXN_OPS;
 use pintle_store::mvcc::{Mvcc, check, txn};
 
-#[test]
-fn scripts_come_out_as_written() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/scripts");
-    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let script = std::fs::read_to_string(&file).unwrap();
-        let now = play(&script);
-        if std::env::var_os("UPDATE_SCRIPTS").is_some() {
-            std::fs::write(&file, now).unwrap();
-        } else {
-            assert_eq!(now, script, "{}", file.display());
-        }
-    }
-}
+use crate::golden;
 
-/// Plays a script on a fresh store and writes it anew.
-fn play(script: &str) -> String {
-    let stage = Stage { mvcc: Mvcc::open(Arc::new(MemoryEngine::new())).unwrap() };
-    let mut out = String::new();
-    let mut in_answer = false;
-    for line in script.lines() {
-        if let Some(command) = line.strip_prefix("> ") {
-            writeln!(out, "{line}").unwrap();
-            match stage.run(&Words::parse(command)) {
-                Ok(answer) => out.push_str(&answer),
-                Err(error) => writeln!(out, "error: {error}").unwrap(),
-            }
-            in_answer = true;
-        } else if line.is_empty() || !in_answer {
-            writeln!(out, "{line}").unwrap();
-            in_answer = false;
-        }
-    }
-    out
+#[test]
+fn commands_come_to_what_is_written() {
+    golden::run("apply", Stage::new, |stage, command| {
+        stage.run(&Words::parse(command)).unwrap_or_else(|error| format!("error: {error}"))
+    });
 }
 
 /// A command as nested lists of words.
@@ -269,6 +236,10 @@ struct Stage {
 }
 
 impl Stage {
+    fn new() -> Self {
+        Self { mvcc: Mvcc::open(Arc::new(MemoryEngine::new())).unwrap() }
+    }
+
     fn run(&self, words: &Words) -> Result<String> {
         match words.text(0) {
             "get" => {
