@@ -10,8 +10,8 @@ use super::{Reply, Request, create};
 use crate::codec::json::{self, FieldValidation};
 use crate::codec::yaml;
 use crate::error::{Cause, Qualified, Status};
-use crate::object::meta;
-use crate::object::patch::{PatchError, apply, json as json_patch, merge, strategic};
+use crate::object::patch::{apply, json as json_patch, merge, strategic};
+use crate::object::{go_text, meta};
 use crate::validation;
 
 /// How a patch describes the change.
@@ -70,7 +70,7 @@ fn read(media_type: &str, body: &[u8], options: &WriteOptions) -> Result<(Patch,
     })?;
     let patch = match media_type {
         "application/json-patch+json" => {
-            let patch = json_patch::Patch::decode(&value).map_err(refusal)?;
+            let patch = json_patch::Patch::decode(&value)?;
             faults.extend(patch.unknown_fields().iter().cloned());
             faults = faults.into_iter().map(|fault| format!("json patch {fault}")).collect();
             Patch::Json(patch)
@@ -97,9 +97,9 @@ fn make_patched(
         Patch::Merge(patch) => merge::apply(live, patch),
         Patch::Strategic(patch) | Patch::Apply(patch) => strategic::apply(live, patch, &endpoint.ty),
     };
-    let patched = patched.map_err(refusal)?;
+    let patched = patched?;
     let shown = || match patch {
-        Patch::Strategic(patch) => patch.clone(),
+        Patch::Strategic(patch) => Value::from(go_text::value(patch)),
         _ => Value::from(patched.to_string()),
     };
     let text = json::encode_unstructured(&patched);
@@ -151,16 +151,4 @@ fn invalid_patch(value: &Value, why: &str) -> Status {
     let error = validation::field::Error::invalid(&path, value.clone(), why);
     let cause = Cause { reason: error.kind.reason().to_owned(), message: error.body(), field: "patch".to_owned() };
     Status::invalid(Qualified { group: "", name: "" }, "", vec![cause])
-}
-
-fn refusal(error: PatchError) -> Status {
-    match error {
-        PatchError::BadRequest(text) => Status::bad_request(text),
-        PatchError::TooLarge(text) => Status { message: text, ..Status::too_large(0) },
-        PatchError::Unprocessable(text) => {
-            tracing::debug!(text, "patch cannot be applied");
-            Status::unprocessable()
-        }
-        PatchError::Unknown(text) => Status::plain(text),
-    }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::PatchError;
 use super::merge::json_kind;
 use crate::limits::{JSON_DEPTH_MAX, JSON_PATCH_COPY_BYTES_MAX, JSON_PATCH_OPERATIONS_MAX};
+use crate::validation::field::go_quote;
 
 /// A decoded JSON patch.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +42,7 @@ impl Patch {
                         ));
                     }
                     "op" | "path" | "from" | "value" => {}
-                    _ => unknown_fields.push(format!("[{index}].{name}")),
+                    _ => unknown_fields.push(format!("unknown field {}", go_quote(&format!("[{index}].{name}")))),
                 }
             }
             operations.push(members);
@@ -55,8 +56,7 @@ impl Patch {
         Ok(Self { operations, unknown_fields })
     }
 
-    /// Paths of members that no operation has, such as `[0].foo`; strict field validation complains of them as
-    /// `json patch unknown field "[0].foo"`.
+    /// What strict field validation says of members that no operation has: `unknown field "[0].foo"`.
     pub fn unknown_fields(&self) -> &[String] {
         &self.unknown_fields
     }
@@ -400,7 +400,7 @@ mod tests {
             assert_eq!(Patch::decode(&patch), Err(PatchError::BadRequest(want.to_owned())));
         }
         let patch = Patch::decode(&json!([{"op": "test", "path": "/a", "x": 1}])).unwrap();
-        assert_eq!(patch.unknown_fields(), ["[0].x"]);
+        assert_eq!(patch.unknown_fields(), [r#"unknown field "[0].x""#]);
     }
 
     #[test]

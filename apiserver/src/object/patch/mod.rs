@@ -48,7 +48,9 @@ impl From<PatchError> for Status {
     fn from(error: PatchError) -> Self {
         match error {
             PatchError::BadRequest(message) => Self::bad_request(message),
-            PatchError::TooLarge(message) => Self::http(413, "RequestEntityTooLarge", message),
+            PatchError::TooLarge(text) => {
+                Self { message: format!("Request entity too large: {text}"), ..Self::too_large(0) }
+            }
             PatchError::Unprocessable(_) => Self::unprocessable(),
             PatchError::Unknown(message) => Self::plain(message),
         }
