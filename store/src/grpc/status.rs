@@ -5,6 +5,7 @@ use tonic::{Code, Status};
 use crate::error::{self, StoreError};
 
 /// What a client is told of an error: etcd's code and text.
+#[allow(clippy::needless_pass_by_value, reason = "what `map_err` takes")]
 pub fn status(error: StoreError) -> Status {
     if !error.is_deterministic() {
         tracing::error!(%error, "request failed");

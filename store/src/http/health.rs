@@ -95,10 +95,10 @@ async fn checks(store: &Store, all: &[Check], only: Option<&str>, query: &Query)
     let mut failed = false;
     for check in chosen {
         match check.run(store).await {
-            Ok(()) => report += &format!("[+]{} ok\n", check.name()),
+            Ok(()) => report.extend(["[+]", check.name(), " ok\n"]),
             Err(reason) => {
                 failed = true;
-                report += &format!("[-]{} failed: {reason}\n", check.name());
+                report.extend(["[-]", check.name(), " failed: ", &reason, "\n"]);
             }
         }
     }

@@ -3,6 +3,8 @@
 //! Pure. The index is an AVL tree ordered by range and augmented with the greatest end of each subtree: with `n` distinct ranges, a lookup
 //! that finds `k` costs `O(k log n)` at most, whatever ranges clients choose.
 
+#![allow(clippy::unnecessary_box_returns, reason = "the tree is made of boxes, which are handed on as they are")]
+
 use std::cmp::Ordering;
 
 use bytes::Bytes;
@@ -178,20 +180,20 @@ impl<V> IntervalMap<V> {
 
     /// Calls `visit` with the value of every range that `key` lies in, in the order of the ranges.
     pub fn visit<'a>(&'a self, key: &[u8], visit: &mut impl FnMut(&'a V)) {
-        fn descend<'a, V>(tree: &'a Tree<V>, key: &[u8], visit: &mut impl FnMut(&'a V)) {
+        fn descend<'a, V>(tree: Option<&'a Node<V>>, key: &[u8], visit: &mut impl FnMut(&'a V)) {
             let Some(node) = tree else { return };
             if !node.reach.is_after(key) {
                 return;
             }
-            descend(&node.left, key, visit);
+            descend(node.left.as_deref(), key, visit);
             if key >= node.range.start.as_ref() {
                 if node.range.end.is_after(key) {
                     visit(&node.value);
                 }
-                descend(&node.right, key, visit);
+                descend(node.right.as_deref(), key, visit);
             }
         }
-        descend(&self.root, key, visit);
+        descend(self.root.as_deref(), key, visit);
     }
 
     /// Whether there is no range at all.
@@ -200,14 +202,14 @@ impl<V> IntervalMap<V> {
     }
 }
 
-fn height<V>(tree: &Tree<V>) -> u8 {
-    tree.as_ref().map_or(0, |node| node.height)
+fn height<V>(tree: Option<&Node<V>>) -> u8 {
+    tree.map_or(0, |node| node.height)
 }
 
 impl<V> Node<V> {
     /// Recomputes what depends on the children.
     fn update(&mut self) {
-        self.height = 1 + height(&self.left).max(height(&self.right));
+        self.height = 1 + height(self.left.as_deref()).max(height(self.right.as_deref()));
         let below = [&self.left, &self.right].into_iter().flatten().map(|child| &child.reach).max();
         self.reach = below.map_or(&self.range.end, |reach| reach.max(&self.range.end)).clone();
     }
@@ -233,14 +235,15 @@ fn rotate_left<V>(mut node: Box<Node<V>>) -> Box<Node<V>> {
 
 /// Restores the AVL property of a node whose children satisfy it and differ in height by at most two.
 fn balance<V>(mut node: Box<Node<V>>) -> Box<Node<V>> {
-    if height(&node.left) > height(&node.right) + 1 {
-        if let Some(left) = node.left.take_if(|left| height(&left.right) > height(&left.left)) {
+    if height(node.left.as_deref()) > height(node.right.as_deref()) + 1 {
+        if let Some(left) = node.left.take_if(|left| height(left.right.as_deref()) > height(left.left.as_deref())) {
             node.left = Some(rotate_left(left));
         }
         return rotate_right(node);
     }
-    if height(&node.right) > height(&node.left) + 1 {
-        if let Some(right) = node.right.take_if(|right| height(&right.left) > height(&right.right)) {
+    if height(node.right.as_deref()) > height(node.left.as_deref()) + 1 {
+        if let Some(right) = node.right.take_if(|right| height(right.left.as_deref()) > height(right.right.as_deref()))
+        {
             node.right = Some(rotate_right(right));
         }
         return rotate_left(node);
@@ -321,9 +324,9 @@ mod tests {
         assert!(KeyRange::prefix(&b"\xff"[..]).contains(b"\xff\xff"));
     }
 
-    fn assert_balanced<V>(tree: &Tree<V>) -> u8 {
+    fn assert_balanced<V>(tree: Option<&Node<V>>) -> u8 {
         let Some(node) = tree else { return 0 };
-        let (left, right) = (assert_balanced(&node.left), assert_balanced(&node.right));
+        let (left, right) = (assert_balanced(node.left.as_deref()), assert_balanced(node.right.as_deref()));
         assert!(left.abs_diff(right) <= 1);
         assert_eq!(node.height, 1 + left.max(right));
         node.height
@@ -360,7 +363,7 @@ mod tests {
                     }
                     Step::Remove(range) => prop_assert_eq!(map.remove(&range), model.remove(&range)),
                 }
-                assert_balanced(&map.root);
+                assert_balanced(map.root.as_deref());
                 for key in 0..13 {
                     let mut found = Vec::new();
                     map.visit(&[key], &mut |value| found.push(*value));

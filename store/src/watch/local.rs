@@ -127,12 +127,11 @@ impl Stream for LocalWatch {
             if resume {
                 this.watches.lock().resume(this.stream);
             }
-            let item = match delivery {
-                Some(delivery) => this.item(delivery),
-                None => {
-                    let seen = this.watches.lock().seen_revision(this.stream);
-                    seen.and_then(|revision| this.progress(revision))
-                }
+            let item = if let Some(delivery) = delivery {
+                this.item(delivery)
+            } else {
+                let seen = this.watches.lock().seen_revision(this.stream);
+                seen.and_then(|revision| this.progress(revision))
             };
             if item.is_some() {
                 return Poll::Ready(item);

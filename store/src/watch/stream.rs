@@ -206,13 +206,11 @@ where
         if resume {
             this.watches.lock().resume(this.stream);
         }
-        match delivery {
-            Some(delivery) => Poll::Ready(Some(Ok(this.response(delivery)))),
-            None => {
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
+        if let Some(delivery) = delivery {
+            return Poll::Ready(Some(Ok(this.response(delivery))));
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
