@@ -10,11 +10,10 @@ use jiff::Timestamp;
 use pintle_auth::User;
 
 use super::body::{self, Body};
-use super::openapi::OpenApi;
 use super::pipeline::text;
 use super::query::Query;
 use super::request_info::RequestInfo;
-use super::{health, respond, status};
+use super::{health, openapi, respond, status};
 use crate::codec::negotiate::{Endpoint, accept};
 use crate::discovery::{aggregated, documents, version};
 use crate::error::Status;
@@ -29,14 +28,12 @@ pub struct Router {
     api: Arc<Api>,
     /// `host:port` of the server as its clients reach it.
     address: String,
-    openapi: OpenApi,
 }
 
 impl Router {
     /// Routes to `api`; discovery names `address` to clients.
     pub fn new(api: Arc<Api>, address: String) -> Self {
-        let openapi = OpenApi::new(api.table, api.registry);
-        Self { api, address, openapi }
+        Self { api, address }
     }
 
     /// The types that answers are encoded by.
@@ -59,7 +56,7 @@ impl Router {
             return Ok(response);
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        match self.document(&request, &info.path)? {
+        match self.document(&request, &info.path, query)? {
             Some(_) if !reads => Err(Status::method_not_allowed()),
             Some(response) => Ok(response),
             None => Ok(status::page_not_found()),
@@ -67,7 +64,12 @@ impl Router {
     }
 
     /// A document that is derived from the table of resources.
-    fn document(&self, request: &Request<Incoming>, path: &str) -> Result<Option<Response<Body>>, Status> {
+    fn document(
+        &self,
+        request: &Request<Incoming>,
+        path: &str,
+        query: &Query,
+    ) -> Result<Option<Response<Body>>, Status> {
         let wanted = text(request.headers(), &ACCEPT);
         let path = path.trim_end_matches('/');
         if matches!(path, "/api" | "/apis") && aggregated::accepted(wanted) {
@@ -75,10 +77,10 @@ impl Router {
             let known = request.headers().get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
             return Ok(Some(respond::tagged(aggregated::MEDIA_TYPE, &document.etag, known, document.body.into())));
         }
-        if let Some(response) = self.openapi.answer(path, request.headers())? {
+        if let Some(response) = openapi::answer(path, query, request.headers()) {
             return Ok(Some(response));
         }
-        if let Some(response) = self.openapi.answer(path, request.headers())? {
+        if let Some(response) = openapi::answer(path, query, request.headers()) {
             return Ok(Some(response));
         }
         if path == "/version" {
