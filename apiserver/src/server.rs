@@ -25,7 +25,7 @@ use crate::pki::{Names, Pki, PkiError};
 use crate::resources;
 use crate::schema::builtin;
 use crate::storage::etcd::{self, ConnectError, EtcdConfig};
-use crate::storage::{Backend, Storage, embedded};
+use crate::storage::{self, Backend, Storage, embedded};
 use crate::verbs::Api;
 
 /// Why a server did not start. Each text is one line that says what to do about it.
@@ -43,6 +43,9 @@ pub enum StartError {
     /// The store outside is not described well.
     #[error(transparent)]
     Etcd(#[from] ConnectError),
+    /// The store does not answer.
+    #[error("cannot read from the store: {0}; check that it runs, and --etcd-servers if it is another's")]
+    Unreachable(#[from] storage::Error),
     /// The token file cannot be read.
     #[error("cannot read --token-auth-file {}: {reason}", path.display())]
     Tokens {
@@ -114,6 +117,7 @@ impl Server {
 
         let (backend, embedded) = open_backend(config).await?;
         let storage = Storage::new(backend, config.etcd_prefix.clone());
+        storage.begin().await?;
         if !config.etcd_compaction_interval.is_zero() {
             storage.compact_every(config.etcd_compaction_interval);
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     backend::{Backend, KeyValue, Write},
-    cache::{Cache, watcher::Watcher},
+    cache::{Cache, Origin, watcher::Watcher},
     entry::{Attributes, Describe, Entry},
     error::Error,
     key::Keys,
@@ -55,10 +55,20 @@ pub struct Collection {
 }
 
 impl Collection {
-    pub(super) fn new(backend: Arc<dyn Backend>, server_prefix: &str, spec: &CollectionSpec) -> Arc<Self> {
+    pub(super) fn new(
+        backend: Arc<dyn Backend>,
+        server_prefix: &str,
+        spec: &CollectionSpec,
+        origin: &Origin,
+    ) -> Arc<Self> {
         let keys = Keys::new(server_prefix, &spec.prefix, spec.namespaced);
-        let cache =
-            Cache::new(Arc::clone(&backend), keys.clone(), spec.routing_field.clone(), Arc::clone(&spec.describe));
+        let cache = Cache::new(
+            Arc::clone(&backend),
+            keys.clone(),
+            spec.routing_field.clone(),
+            Arc::clone(&spec.describe),
+            Arc::clone(origin),
+        );
         Arc::new(Self { keys, backend, describe: Arc::clone(&spec.describe), cache })
     }
 

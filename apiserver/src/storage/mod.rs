@@ -32,6 +32,7 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 pub use backend::{Backend, BackendError};
+use cache::Origin;
 pub use cache::watcher::{EventKind, WatchEvent, Watcher};
 pub use collection::{Collection, CollectionSpec, ListResult};
 pub use entry::{Attributes, Describe, Entry, WireForm};
@@ -44,6 +45,7 @@ pub struct Storage {
     /// `--etcd-prefix`.
     prefix: String,
     collections: RwLock<HashMap<String, Arc<Collection>>>,
+    origin: Origin,
     stopped: CancellationToken,
 }
 
@@ -54,8 +56,18 @@ impl Storage {
             backend,
             prefix: prefix.into(),
             collections: RwLock::default(),
+            origin: Origin::default(),
             stopped: CancellationToken::new(),
         })
+    }
+
+    /// Marks the server's start: what happens from now on can be watched later, as far as the store and the caches remember it, even
+    /// in collections that nobody has used yet.
+    pub async fn begin(&self) -> Result<(), Error> {
+        let revision = self.backend.current_revision().await?;
+        // A second start changes nothing.
+        self.origin.get_or_init(|| revision);
+        Ok(())
     }
 
     /// The collection of a resource; made on first use, the same one for every later call with the same prefix.
@@ -66,7 +78,7 @@ impl Storage {
         match self.collections.write().entry(spec.prefix.clone()) {
             hash_map::Entry::Occupied(known) => Arc::clone(known.get()),
             hash_map::Entry::Vacant(vacant) => {
-                let collection = Collection::new(Arc::clone(&self.backend), &self.prefix, spec);
+                let collection = Collection::new(Arc::clone(&self.backend), &self.prefix, spec, &self.origin);
                 Arc::clone(vacant.insert(collection))
             }
         }

@@ -43,8 +43,8 @@ async fn keep_current(cache: &Weak<Cache>) {
     let mut retry = Retry::default();
     while let Some(alive) = cache.upgrade() {
         match list(&alive).await {
-            Ok((entries, revision)) => {
-                alive.replace(entries, revision);
+            Ok(Listed { entries, revision, newest }) => {
+                alive.replace(entries, revision, newest);
                 retry = Retry::default();
                 drop(alive);
                 follow(cache, revision).await;
@@ -58,23 +58,37 @@ async fn keep_current(cache: &Weak<Cache>) {
     }
 }
 
-/// Everything under the prefix at one revision.
-async fn list(cache: &Cache) -> Result<(Vec<Arc<Entry>>, i64), BackendError> {
+/// Everything under a prefix at one revision.
+struct Listed {
+    entries: Vec<Arc<Entry>>,
+    revision: i64,
+    /// The store's revision when the list began.
+    newest: i64,
+}
+
+/// Lists the prefix as of the server's start, so that all that has happened since can be followed; as of now if that is too long ago.
+async fn list(cache: &Cache) -> Result<Listed, BackendError> {
+    let origin = cache.origin.get().copied();
+    match list_at(cache, origin).await {
+        Err(BackendError::Compacted(_)) if origin.is_some() => list_at(cache, None).await,
+        listed => listed,
+    }
+}
+
+async fn list_at(cache: &Cache, revision: Option<i64>) -> Result<Listed, BackendError> {
     let prefix = cache.keys.prefix().as_bytes();
-    let mut request = ListRequest {
-        start: Bytes::copy_from_slice(prefix),
-        end: prefix_end(prefix),
-        limit: PAGE_KEYS,
-        revision: None,
-    };
+    let mut request =
+        ListRequest { start: Bytes::copy_from_slice(prefix), end: prefix_end(prefix), limit: PAGE_KEYS, revision };
     let mut entries = Vec::new();
+    let mut newest = None;
     loop {
         let page = cache.backend.list(request.clone()).await?;
-        let revision = *request.revision.get_or_insert(page.revision);
+        let newest = *newest.get_or_insert(page.revision);
+        let revision = *request.revision.get_or_insert(newest);
         entries.extend(page.items.into_iter().map(|found| Arc::new(describe(&*cache.describe, found))));
         match entries.last() {
             Some(last) if page.more => request.start = Bytes::from([last.key.as_ref(), b"\0"].concat()),
-            _ => return Ok((entries, revision)),
+            _ => return Ok(Listed { entries, revision, newest }),
         }
     }
 }

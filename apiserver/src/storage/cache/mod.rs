@@ -18,7 +18,7 @@ pub mod watcher;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -28,7 +28,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::RwLock;
 use tokio::{
     sync::{Notify, mpsc, watch},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,10 @@ struct Snapshot {
     revision: i64,
 }
 
+/// The revision from which on the history of all caches is complete, once it is set: that of the server's start. A cache that is
+/// started by its first use, much later, begins there too, so that it makes no difference to clients when that was.
+pub(super) type Origin = Arc<OnceLock<i64>>;
+
 /// A projection of one prefix of the store. Started by its first use.
 pub struct Cache {
     backend: Arc<dyn Backend>,
@@ -71,6 +75,8 @@ pub struct Cache {
     routing_field: Option<String>,
     describe: Arc<dyn Describe>,
     limits: Limits,
+    /// See [`Origin`].
+    origin: Origin,
     started: AtomicBool,
     stop: CancellationToken,
     /// The origin of the clock that the state sees.
@@ -85,6 +91,8 @@ pub struct Cache {
 #[derive(Default)]
 struct Inner {
     state: Option<State>,
+    /// The state is shown from this revision on: it began in the past and is not to be seen on its way from there.
+    show_from: i64,
     routes: Routes,
 }
 
@@ -102,6 +110,7 @@ impl Cache {
         keys: Keys,
         routing_field: Option<String>,
         describe: Arc<dyn Describe>,
+        origin: Origin,
     ) -> Arc<Self> {
         Arc::new(Self {
             backend,
@@ -109,6 +118,7 @@ impl Cache {
             routing_field,
             describe,
             limits: Limits::default(),
+            origin,
             started: AtomicBool::new(false),
             stop: CancellationToken::new(),
             epoch: Instant::now(),
@@ -154,7 +164,7 @@ impl Cache {
         }
 
         let mut inner = self.inner.write();
-        let Inner { state: Some(state), routes } = &mut *inner else {
+        let Inner { state: Some(state), routes, .. } = &mut *inner else {
             return Err(Error::NotReady { retry_after_seconds: NOT_READY_RETRY_SECONDS });
         };
         let current = state.revision();
@@ -217,56 +227,62 @@ impl Cache {
 
     /// Waits until the cache is filled.
     async fn filled(self: &Arc<Self>) -> Result<(), Error> {
-        if self.snapshot.load().is_some() {
+        self.start();
+        if self.wait_for(1, FILL_TIMEOUT).await {
             return Ok(());
         }
-        self.start();
-        let mut revisions = self.revision.subscribe();
-        match timeout(FILL_TIMEOUT, revisions.wait_for(|revision| *revision > 0)).await {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(Error::NotReady { retry_after_seconds: NOT_READY_RETRY_SECONDS }),
-        }
+        Err(Error::NotReady { retry_after_seconds: NOT_READY_RETRY_SECONDS })
     }
 
     /// Waits until the cache has reached a revision.
     async fn reach(&self, wanted: u64) -> Result<(), Error> {
-        let reached = |revision: &i64| u64::try_from(*revision).unwrap_or_default() >= wanted;
-        let mut revisions = self.revision.subscribe();
-        if reached(&revisions.borrow()) {
+        if self.wait_for(wanted, FRESH_TIMEOUT).await {
             return Ok(());
-        }
-        let deadline = Instant::now() + FRESH_TIMEOUT;
-        let mut poll = FRESH_POLL_MIN;
-        while Instant::now() < deadline {
-            self.progress_wanted.notify_one();
-            if timeout_at(deadline.min(Instant::now() + poll), revisions.wait_for(reached)).await.is_ok() {
-                return Ok(());
-            }
-            poll = (poll * 2).min(FRESH_POLL_MAX);
         }
         let current = *self.revision.borrow();
         Err(Error::TooLargeResourceVersion { requested: wanted, current, retry_after_seconds: TOO_LARGE_RETRY_SECONDS })
     }
 
-    /// The state that a list of the whole prefix found. Watchers do not survive it: what happened meanwhile is not known.
-    fn replace(&self, entries: Vec<Arc<Entry>>, revision: i64) {
+    /// Whether the cache reaches a revision in time. The store is asked how far it is, since nothing may happen here.
+    async fn wait_for(&self, wanted: u64, patience: Duration) -> bool {
+        let reached = |revision: &i64| u64::try_from(*revision).unwrap_or_default() >= wanted;
+        let mut revisions = self.revision.subscribe();
+        if reached(&revisions.borrow()) {
+            return true;
+        }
+        let deadline = Instant::now() + patience;
+        let mut poll = FRESH_POLL_MIN;
+        while Instant::now() < deadline {
+            self.progress_wanted.notify_one();
+            if timeout_at(deadline.min(Instant::now() + poll), revisions.wait_for(reached)).await.is_ok() {
+                return true;
+            }
+            poll = (poll * 2).min(FRESH_POLL_MAX);
+        }
+        false
+    }
+
+    /// The state that a list of the whole prefix found, to be shown once it has come to `show_from`. Watchers do not survive it: what
+    /// happened meanwhile is not known.
+    fn replace(&self, entries: Vec<Arc<Entry>>, revision: i64, show_from: i64) {
         let state = State::new(self.limits, self.routing_field.clone(), entries, revision);
         let mut inner = self.inner.write();
         if self.stop.is_cancelled() {
             return;
         }
-        self.publish(&state);
-        inner.routes.clear();
+        self.publish(&state, show_from);
         inner.state = Some(state);
+        inner.show_from = show_from;
+        inner.routes.clear();
     }
 
     /// Changes of one or more whole revisions.
     fn apply(&self, updates: Vec<Update>) {
         let mut inner = self.inner.write();
-        let Inner { state: Some(state), routes } = &mut *inner else { return };
+        let Inner { state: Some(state), show_from, routes } = &mut *inner else { return };
         let begin = state.end();
         let events = state.apply(updates, self.epoch.elapsed());
-        self.publish(state);
+        self.publish(state, *show_from);
         for (event, position) in events.iter().zip(begin..) {
             routes.deliver(event, position, &self.keys, self.routing_field.as_deref());
         }
@@ -275,14 +291,17 @@ impl Cache {
     /// Nothing has changed up to `revision`.
     fn advance(&self, revision: i64) {
         let mut inner = self.inner.write();
-        let Some(state) = &mut inner.state else { return };
+        let Inner { state: Some(state), show_from, .. } = &mut *inner else { return };
         if revision > state.revision() {
             state.advance(revision);
-            self.publish(state);
+            self.publish(state, *show_from);
         }
     }
 
-    fn publish(&self, state: &State) {
+    fn publish(&self, state: &State, show_from: i64) {
+        if state.revision() < show_from {
+            return;
+        }
         let snapshot = Snapshot { objects: state.objects().clone(), revision: state.revision() };
         self.snapshot.store(Some(Arc::new(snapshot)));
         self.revision.send_replace(state.revision());
@@ -305,7 +324,7 @@ impl Cache {
     /// The next events for a parked watcher. Once it has looked at all there are, its queue is fed again.
     fn catch_up(&self, id: WatcherId) -> CatchUp {
         let mut inner = self.inner.write();
-        let Inner { state: Some(state), routes } = &mut *inner else { return CatchUp::Lost };
+        let Inner { state: Some(state), routes, .. } = &mut *inner else { return CatchUp::Lost };
         let Some(slot) = routes.get_mut(id) else { return CatchUp::Lost };
         let Some(position) = slot.parked_at else { return CatchUp::Events(Vec::new()) };
         let Some(changes) = state.from(position) else {

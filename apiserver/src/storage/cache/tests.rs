@@ -253,6 +253,40 @@ async fn a_watch_from_anywhere_begins_with_the_state() {
 }
 
 #[tokio::test]
+async fn a_cache_that_starts_late_knows_what_happened_since_the_server_started() {
+    let Setup { memory, pods, _storage: storage } = setup();
+    memory.write(&[(&key("a/x"), Some(object("web", "")))]);
+    storage.begin().await.unwrap();
+    memory.write(&[(&key("a/x"), Some(object("db", "")))]);
+    memory.write(&[(&key("a/y"), Some(object("web", "")))]);
+    let since = |revision: i64| WatchOptions { resource_version: revision.to_string(), ..WatchOptions::default() };
+    let mut watcher = pods.watch(since(2)).await.unwrap();
+    assert_eq!(shorts(&mut watcher).await, ["~a/x@3", "+a/y@4"]);
+    let mut early = pods.watch(since(1)).await.unwrap();
+    assert_eq!(short(&mut early).await, "too old resource version: 1 (2)");
+}
+
+#[tokio::test]
+async fn a_cache_is_not_seen_on_its_way_from_the_past() {
+    let Setup { memory, pods, _storage: storage } = setup();
+    storage.begin().await.unwrap();
+    let revision = memory.write(&[(&key("a/x"), Some(object("web", "")))]);
+    memory.write(&[("/registry/secrets/a/s", Some(object("", "")))]);
+    assert!(pods.get("a", "x", "0").await.unwrap().is_some());
+    assert_eq!(
+        pods.list(&ListOptions { resource_version: "0".to_owned(), ..ListOptions::default() }).await.unwrap().revision,
+        revision + 1
+    );
+
+    // What the store has forgotten cannot be caught up with.
+    let Setup { memory, pods, _storage: storage } = setup();
+    storage.begin().await.unwrap();
+    let revision = memory.write(&[(&key("a/x"), Some(object("web", "")))]);
+    memory.compact(revision).await.unwrap();
+    assert_eq!(names(&pods.list(&ListOptions::default()).await.unwrap()), ["a/x"]);
+}
+
+#[tokio::test]
 async fn initial_events_end_with_a_bookmark() {
     let Setup { memory, pods, .. } = setup();
     memory.write(&[(&key("a/x"), Some(object("web", "")))]);
