@@ -38,7 +38,7 @@ impl StoreBuilder<TypeConfig, LogStore<RocksEngine>, StateMachine<RocksEngine>, 
         let memory = Memory::new(8 << 20);
         let raft = RocksEngine::open_raft(&directory.path().join("raft"), &memory).unwrap();
         let state = RocksEngine::open_state(&directory.path().join("state"), &memory).unwrap();
-        let (log, _thread) = LogStore::open(Arc::new(raft)).unwrap();
+        let log = LogStore::open(Arc::new(raft)).unwrap();
         let machine = StateMachine::open(Arc::new(Mvcc::open(Arc::new(state)).unwrap()), Box::new(Unobserved)).unwrap();
         Ok((directory, log, machine))
     }

@@ -73,14 +73,13 @@ fn after(id: Option<&LogId>) -> u64 {
 
 impl<E: Engine> LogStore<E> {
     /// Opens the log in `engine` and checks that every entry is there and readable: a log with a hole must not be served
-    /// from. The returned thread ends when the last handle of the log is dropped.
-    pub fn open(engine: Arc<E>) -> Result<(Self, std::thread::JoinHandle<()>), EngineError> {
+    /// from. Its writer's thread ends when the last handle of the log is dropped.
+    pub fn open(engine: Arc<E>) -> Result<Self, EngineError> {
         let state = load(&*engine)?;
         let written = Arc::new(AtomicU64::new(after(state.last.as_ref())));
-        let (jobs, thread) =
+        let jobs =
             log_writer::spawn(engine.clone(), written.clone()).map_err(|error| EngineError(error.to_string()))?;
-        let log = Self { engine, jobs, written, state: Arc::new(Mutex::new(state)), outgrown: Arc::default() };
-        Ok((log, thread))
+        Ok(Self { engine, jobs, written, state: Arc::new(Mutex::new(state)), outgrown: Arc::default() })
     }
 
     /// Bytes of the entries that the log holds.
@@ -93,7 +92,12 @@ impl<E: Engine> LogStore<E> {
         self.outgrown.notified().await;
     }
 
-    /// The id of the newest entry.
+    /// The id of the last entry that was purged.
+    pub fn purged(&self) -> Option<LogId> {
+        self.state.lock().purged
+    }
+
+    /// The id of the newest entry, or of the last purged one when there is none.
     pub fn last(&self) -> Option<LogId> {
         self.state.lock().last
     }

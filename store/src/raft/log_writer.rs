@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 
 use openraft::storage::IOFlushed;
 use prost::Message;
@@ -31,12 +30,11 @@ pub enum Job {
 }
 
 /// Starts the thread, which keeps `written` at the index after the last entry in `engine`. It ends when every sender is gone.
-pub fn spawn<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>) -> std::io::Result<(Sender<Job>, JoinHandle<()>)> {
+pub fn spawn<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>) -> std::io::Result<Sender<Job>> {
     // Unbounded, since openraft's core task must not block on it; what it holds is bounded by the proposer's limits.
     let (sender, receiver) = channel();
-    let thread =
-        std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || run(&*engine, &receiver, &written))?;
-    Ok((sender, thread))
+    std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || run(&*engine, &receiver, &written))?;
+    Ok(sender)
 }
 
 fn run<E: Engine>(engine: &E, jobs: &Receiver<Job>, written: &AtomicU64) {

@@ -17,7 +17,7 @@ use super::proposer::Proposer;
 use super::read_index::ReadIndex;
 use super::record;
 use super::state_machine::{Applied, Observer, StateMachine};
-use super::{Member, TypeConfig};
+use super::{LogId, Member, TypeConfig};
 use crate::apply::Reply;
 use crate::apply::command::Command;
 use crate::engine::{Column, Durability, Engine, EngineError, Reader, WriteBatch};
@@ -53,6 +53,17 @@ pub enum StartError {
     LogLost {
         /// Index of the last entry in the log.
         log_ends_at: u64,
+        /// Index of the last entry that was applied.
+        applied: u64,
+    },
+    /// The log was purged of entries that the state does not have.
+    #[error(
+        "the state ends at entry {applied}, but the raft log was cut up to entry {purged}: the state has lost entries; restore \
+         this node from a snapshot or, in a cluster, remove its data directory and add it again as a new member"
+    )]
+    StateLost {
+        /// Index of the last entry that the log has forgotten.
+        purged: u64,
         /// Index of the last entry that was applied.
         applied: u64,
     },
@@ -113,13 +124,14 @@ impl<E: Engine> Node<E> {
         config: StartConfig,
     ) -> Result<Self, StartError> {
         let identity = identify(&*log_engine, &config)?;
-        let (log, _thread) = LogStore::open(log_engine)?;
+        let log = LogStore::open(log_engine)?;
         let applied = Applied::load(&**mvcc.engine())?;
+        let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
         if applied.last > log.last() {
-            return Err(StartError::LogLost {
-                log_ends_at: log.last().map_or(0, |last| last.index),
-                applied: applied.last.map_or(0, |last| last.index),
-            });
+            return Err(StartError::LogLost { log_ends_at: index(log.last()), applied: index(applied.last) });
+        }
+        if applied.last < log.purged() {
+            return Err(StartError::StateLost { purged: index(log.purged()), applied: index(applied.last) });
         }
 
         let state_machine = StateMachine::open(mvcc, observer)?;

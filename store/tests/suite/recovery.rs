@@ -249,4 +249,8 @@ async fn a_long_log_is_cut_and_what_is_left_suffices() {
     let survivor = open(killed.path()).await;
     assert_eq!(Contents::of(&survivor).await, expected);
     survivor.shutdown().await.unwrap();
+
+    std::fs::remove_dir_all(killed.path().join("state")).unwrap();
+    let error = keys(killed.path()).await.unwrap_err();
+    assert!(error.contains("the state has lost entries") && error.contains("restore this node"), "{error}");
 }
