@@ -85,7 +85,7 @@ fn subresource<'a>(spec: &ResourceSpec, sub: &'a SubresourceSpec) -> Subresource
     }
 }
 
-// The members stand in the order in which the server writes them.
+// The members stand in the order in which the server writes them, under the names of the API.
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -109,6 +109,7 @@ struct Group<'a> {
     versions: Vec<Version<'a>>,
 }
 
+#[allow(clippy::struct_field_names, reason = "the names of the API")]
 #[derive(Serialize)]
 struct Version<'a> {
     version: &'a str,
@@ -117,6 +118,7 @@ struct Version<'a> {
     freshness: &'a str,
 }
 
+#[allow(clippy::struct_field_names, reason = "the names of the API")]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource<'a> {
@@ -133,6 +135,7 @@ struct Resource<'a> {
     subresources: Vec<Subresource<'a>>,
 }
 
+#[allow(clippy::struct_field_names, reason = "the names of the API")]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Subresource<'a> {
@@ -141,6 +144,7 @@ struct Subresource<'a> {
     verbs: Vec<&'a str>,
 }
 
+#[allow(clippy::struct_field_names, reason = "the names of the API")]
 #[derive(Serialize)]
 struct Kind<'a> {
     group: &'a str,

@@ -3,6 +3,8 @@
 //! Every fact here is one of a kind's registration or strategy in kube-apiserver (`pkg/registry/GROUP/KIND`). A resource that is
 //! not named has the defaults.
 
+#![allow(clippy::unnested_or_patterns, reason = "one group a line")]
+
 use std::borrow::Cow;
 
 use super::spec::{

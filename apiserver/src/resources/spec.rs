@@ -182,6 +182,7 @@ pub enum ScaleSelector {
 }
 
 /// What a kind's writes do beyond storing the object.
+#[allow(clippy::struct_excessive_bools, reason = "each is one independent rule of the kind")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Strategy {
     /// When `metadata.generation` counts up.

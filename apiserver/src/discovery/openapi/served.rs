@@ -1,6 +1,7 @@
 //! How the documents are asked for and answered: media types, tags, and addresses that name a hash.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::Value;
@@ -127,7 +128,11 @@ impl<'a> Documents<'a> {
 impl Document {
     /// A document of that text.
     pub fn new(body: Vec<u8>) -> Self {
-        let hash = Sha512::digest(&body).iter().map(|byte| format!("{byte:02X}")).collect();
+        let hash = Sha512::digest(&body).iter().fold(String::new(), |mut hash, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(hash, "{byte:02X}");
+            hash
+        });
         Self { body: body.into(), hash }
     }
 }

@@ -62,12 +62,14 @@ pub const fn boolean(name: &'static str, doc: Doc) -> Column {
 
 impl Column {
     /// Marked with an `OpenAPI` format.
+    #[must_use]
     pub const fn format(mut self, format: &'static str) -> Self {
         self.format = format;
         self
     }
 
     /// Shown only in wide output.
+    #[must_use]
     pub const fn wide(mut self) -> Self {
         self.priority = 1;
         self

@@ -60,11 +60,12 @@ pub fn of(group: &str, kind: &str) -> &'static Printer {
         "autoscaling" => scale::printer(kind),
         "batch" => batch::printer(kind),
         "certificates.k8s.io" | "rbac.authorization.k8s.io" => access::printer(kind),
-        "coordination.k8s.io" | "node.k8s.io" | "resource.k8s.io" | "scheduling.k8s.io" => policy::printer(kind),
+        "coordination.k8s.io" | "node.k8s.io" | "policy" | "resource.k8s.io" | "scheduling.k8s.io" => {
+            policy::printer(kind)
+        }
         "discovery.k8s.io" | "networking.k8s.io" => network::printer(kind),
         "events.k8s.io" => events::printer(kind),
         "flowcontrol.apiserver.k8s.io" => flowcontrol::printer(kind),
-        "policy" => policy::printer(kind),
         "storage.k8s.io" => storage::printer(kind),
         _ => None,
     };

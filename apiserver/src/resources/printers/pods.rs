@@ -126,16 +126,16 @@ impl<'a> Summary<'a> {
             text(condition, "type") == "PodScheduled" && text(condition, "reason") == "SchedulingGated"
         };
         if list(pod, "status.conditions").iter().any(gated) {
-            summary.reason = "SchedulingGated".to_owned();
+            "SchedulingGated".clone_into(&mut summary.reason);
         }
         if let Some(restarts) = summary.init_containers(pod) {
             summary.containers(pod, restarts);
         }
         if is_deleting(pod) {
             if text(pod, "status.reason") == "NodeLost" {
-                summary.reason = "Unknown".to_owned();
+                "Unknown".clone_into(&mut summary.reason);
             } else if !matches!(text(pod, "status.phase"), "Succeeded" | "Failed") {
-                summary.reason = "Terminating".to_owned();
+                "Terminating".clone_into(&mut summary.reason);
             }
         }
         summary
@@ -205,11 +205,11 @@ impl<'a> Summary<'a> {
             .iter()
             .any(|condition| text(condition, "type") == "Ready" && is_true(Some(condition)));
         if running && ready {
-            self.reason = "Running".to_owned();
+            "Running".clone_into(&mut self.reason);
         } else if let Some(error) = error {
             self.reason = error;
         } else if running {
-            self.reason = "NotReady".to_owned();
+            "NotReady".clone_into(&mut self.reason);
         }
     }
 }

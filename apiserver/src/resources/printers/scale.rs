@@ -103,16 +103,15 @@ fn metric(spec: &Value, status: Option<&Value>) -> String {
             let now = status.map_or("<unknown>", |_| quantity(current("averageValue")));
             format!("{now}/{}", average.unwrap_or("0"))
         }
-        "external" | "object" => match average {
-            Some(wanted) => {
+        "external" | "object" => {
+            if let Some(wanted) = average {
                 let now = current("averageValue").and_then(Value::as_str).unwrap_or("<unknown>");
                 format!("{now}/{wanted} (avg)")
-            }
-            None => {
+            } else {
                 let now = status.map_or("<unknown>", |_| quantity(current("value")));
                 format!("{now}/{}", quantity(at(spec, "target.value")))
             }
-        },
+        }
         _ => {
             let name = text(spec, "name");
             if let Some(wanted) = average {

@@ -37,7 +37,7 @@ static REPLICATION_CONTROLLER: Printer = {
             IMAGES.wide(),
             string("Selector", Doc::Field(SPEC, "selector")).wide(),
         ],
-        |object, now| replicas(object, now, format::labels(map(object, "spec.selector"))),
+        |object, now| replicas(object, now, &format::labels(map(object, "spec.selector"))),
     )
 };
 
@@ -55,11 +55,11 @@ static REPLICA_SET: Printer = {
             IMAGES.wide(),
             string("Selector", Doc::Field(SPEC, "selector")).wide(),
         ],
-        |object, now| replicas(object, now, format::label_selector(at(object, "spec.selector"))),
+        |object, now| replicas(object, now, &format::label_selector(at(object, "spec.selector"))),
     )
 };
 
-fn replicas(object: &Value, now: Timestamp, selector: String) -> Vec<Value> {
+fn replicas(object: &Value, now: Timestamp, selector: &str) -> Vec<Value> {
     let (names, images) = format::containers(at(object, "spec.template.spec"));
     cells![
         text(object, "metadata.name"),
