@@ -95,12 +95,16 @@ impl Table {
 
     fn new(spec: &ResourceSpec, metadata: Map<String, Value>, objects: &[Value], options: TableOptions) -> Self {
         let printer = printers::of(&spec.group, &spec.kind);
+        let mut objects: Vec<&Value> = objects.iter().collect();
+        if let Some(rank) = printer.rank {
+            objects.sort_by_key(|object| rank(object));
+        }
         Self {
             kind: "Table",
             api_version: options.version.api_version(),
             metadata,
             column_definitions: (!options.no_headers).then(|| printer.columns.iter().map(define).collect()),
-            rows: objects.iter().map(|object| row(spec, printer, object, options)).collect(),
+            rows: objects.into_iter().map(|object| row(spec, printer, object, options)).collect(),
         }
     }
 
@@ -140,7 +144,7 @@ impl ColumnDefinition {
 impl Row {
     fn write(&self, out: &mut Vec<u8>, encode: impl Fn(&Value) -> Vec<u8>) {
         write_member(out, b'{', "cells", |out| {
-            write_list(out, &self.cells, |out, cell| json::write_unstructured(out, cell));
+            write_list(out, &self.cells, json::write_unstructured);
         });
         if let Some(conditions) = &self.conditions {
             write_member(out, b',', "conditions", |out| json::write_unstructured(out, conditions));
@@ -229,6 +233,16 @@ mod tests {
         assert_eq!(made["rows"][0]["cells"], json!(["a", 0, "<unknown>"]));
         let bare = Table::of_list(spec, &list, options(IncludeObject::None)).into_value();
         assert_eq!(bare["rows"][0]["object"], Value::Null);
+    }
+
+    #[test]
+    fn flow_schemas_stand_in_the_order_of_their_precedence() {
+        let spec = table().resource("flowcontrol.apiserver.k8s.io", "v1", "flowschemas").unwrap();
+        let schema = |name, precedence| json!({"metadata": {"name": name}, "spec": {"matchingPrecedence": precedence}});
+        let list = json!({"metadata": {}, "items": [schema("b", 9), schema("c", 1), schema("a", 9)]});
+        let made = Table::of_list(spec, &list, options(IncludeObject::None)).into_value();
+        let names: Vec<&Value> = made["rows"].as_array().unwrap().iter().map(|row| &row["cells"][0]).collect();
+        assert_eq!(names, ["c", "a", "b"]);
     }
 
     #[test]

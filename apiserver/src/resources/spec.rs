@@ -420,3 +420,87 @@ fn subresource(row: &rows::SubRow) -> SubresourceSpec {
         verbs: Verbs::of(row.verbs),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_found_by_name_kind_and_key() {
+        let table = table();
+        let nodes = table.resource("", "v1", "nodes").unwrap();
+        assert_eq!(nodes.storage.as_ref().unwrap().prefix, "/registry/minions");
+        assert!(Arc::ptr_eq(table.kind(&nodes.gvk()).unwrap(), nodes));
+        assert!(Arc::ptr_eq(table.storage_prefix("/registry/minions").unwrap(), nodes));
+        assert!(table.resource("", "v1", "node").is_none());
+        assert_eq!(
+            table.rows().len(),
+            table.rows().iter().map(|row| row.gvk()).collect::<std::collections::HashSet<_>>().len()
+        );
+    }
+
+    #[test]
+    fn two_versions_of_one_resource_share_their_storage() {
+        let table = table();
+        for (group, version, other) in [
+            ("events.k8s.io", "v1", "/v1, Kind=Event"),
+            ("autoscaling", "v1", "autoscaling/v2, Kind=HorizontalPodAutoscaler"),
+        ] {
+            let row = table.of_version(group, version).next().unwrap();
+            let storage = row.storage.as_ref().unwrap();
+            assert_eq!(storage.gvk.to_string(), other);
+            assert_eq!(table.storage_prefix(&storage.prefix).unwrap().gvk(), storage.gvk);
+        }
+    }
+
+    #[test]
+    fn what_is_never_stored_has_no_key() {
+        let unstored: Vec<&str> =
+            table().rows().iter().filter(|row| row.storage.is_none()).map(|row| row.plural.as_str()).collect();
+        assert_eq!(
+            unstored,
+            [
+                "bindings",
+                "componentstatuses",
+                "selfsubjectreviews",
+                "tokenreviews",
+                "localsubjectaccessreviews",
+                "selfsubjectaccessreviews",
+                "selfsubjectrulesreviews",
+                "subjectaccessreviews",
+            ]
+        );
+    }
+
+    #[test]
+    fn fields_are_selected_by_their_values() {
+        let fields = &table().resource("", "v1", "pods").unwrap().selectable_fields;
+        let pod = json!({"spec": {"nodeName": "n", "hostNetwork": true}, "status": {"podIPs": [{"ip": "10.1.2.3"}]}});
+        let value = |label| fields.get(label).unwrap().value(&pod).into_owned();
+        assert_eq!([value("spec.nodeName"), value("spec.hostNetwork")], ["n", "true"]);
+        assert_eq!([value("status.podIP"), value("status.phase")], ["10.1.2.3", ""]);
+        let node = &table().resource("", "v1", "nodes").unwrap().selectable_fields;
+        assert_eq!(node.get("spec.unschedulable").unwrap().value(&json!({})), "false");
+    }
+
+    #[test]
+    fn other_fields_are_refused_in_the_words_of_their_kind() {
+        let refuse = |group, plural| {
+            let fields = &table().of_version(group, "v1").find(|row| row.plural == plural).unwrap().selectable_fields;
+            fields.refuse("spec.nope").unwrap()
+        };
+        assert_eq!(refuse("", "pods"), "field label not supported: spec.nope");
+        assert_eq!(refuse("batch", "jobs"), r#"field label "spec.nope" not supported for Job"#);
+        assert_eq!(
+            refuse("apps", "deployments"),
+            r#""spec.nope" is not a known field selector: only "metadata.name", "metadata.namespace""#
+        );
+        assert_eq!(
+            refuse("resource.k8s.io", "resourceslices"),
+            "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: spec.nope"
+        );
+        assert_eq!(table().resource("", "v1", "pods").unwrap().selectable_fields.refuse("status.phase"), None);
+    }
+}

@@ -18,26 +18,30 @@ pub fn printer(kind: &str) -> Option<&'static Printer> {
 static FLOW_SCHEMA: Printer = {
     const SPEC: &str = "io.k8s.api.flowcontrol.v1.FlowSchemaSpec";
     const REFERENCE: &str = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationReference";
-    Printer::new(
-        &[
-            NAME,
-            string("PriorityLevel", Doc::Field(REFERENCE, "name")),
-            string("MatchingPrecedence", Doc::Field(SPEC, "matchingPrecedence")),
-            string("DistinguisherMethod", Doc::Field(SPEC, "distinguisherMethod")),
-            AGE,
-            string("MissingPL", Doc::Text("references a broken or non-existent PriorityLevelConfiguration")),
-        ],
-        |schema, now| {
-            cells![
-                text(schema, "metadata.name"),
-                text(schema, "spec.priorityLevelConfiguration.name"),
-                int(schema, "spec.matchingPrecedence"),
-                text_or(schema, "spec.distinguisherMethod.type", "<none>"),
-                age(schema, now),
-                condition(schema, "Dangling").map_or("?", |condition| text(condition, "status")),
-            ]
-        },
-    )
+    Printer {
+        // The order in which requests are matched.
+        rank: Some(|schema| (int(schema, "spec.matchingPrecedence"), text(schema, "metadata.name"))),
+        ..Printer::new(
+            &[
+                NAME,
+                string("PriorityLevel", Doc::Field(REFERENCE, "name")),
+                string("MatchingPrecedence", Doc::Field(SPEC, "matchingPrecedence")),
+                string("DistinguisherMethod", Doc::Field(SPEC, "distinguisherMethod")),
+                AGE,
+                string("MissingPL", Doc::Text("references a broken or non-existent PriorityLevelConfiguration")),
+            ],
+            |schema, now| {
+                cells![
+                    text(schema, "metadata.name"),
+                    text(schema, "spec.priorityLevelConfiguration.name"),
+                    int(schema, "spec.matchingPrecedence"),
+                    text_or(schema, "spec.distinguisherMethod.type", "<none>"),
+                    age(schema, now),
+                    condition(schema, "Dangling").map_or("?", |condition| text(condition, "status")),
+                ]
+            },
+        )
+    }
 };
 
 static PRIORITY_LEVEL: Printer = {

@@ -37,11 +37,13 @@ pub struct Printer {
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,
     /// What else a row says, as a row's `conditions`.
     pub conditions: fn(&Value) -> Option<Value>,
+    /// How the rows of a list are ordered, if not as the list is.
+    pub rank: Option<fn(&Value) -> (i64, &str)>,
 }
 
 impl Printer {
     const fn new(columns: &'static [Column], cells: fn(&Value, Timestamp) -> Vec<Value>) -> Self {
-        Self { columns, cells, conditions: |_| None }
+        Self { columns, cells, conditions: |_| None, rank: None }
     }
 }
 

@@ -33,6 +33,7 @@ static POD: Printer = Printer {
     ],
     cells: pod,
     conditions: completed,
+    rank: None,
 };
 
 const RESTARTS: Doc = Doc::Text(
