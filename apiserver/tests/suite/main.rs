@@ -5,6 +5,7 @@ mod codec;
 mod decoding;
 mod defaults;
 mod discovery;
+mod kubectl;
 mod mutations;
 mod openapi;
 mod parity;
