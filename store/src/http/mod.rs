@@ -1,5 +1,6 @@
 //! The client port: connections, TLS, and what is served beside gRPC.
 
+mod authority;
 mod endpoint;
 mod health;
 mod listener;

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::authority::LenientAuthority;
 use super::health;
 use super::listener::{BindError, Connection, Listener};
 use crate::grpc::{Body, Services, is_grpc};
@@ -114,7 +115,8 @@ async fn run(listener: Listener, tls: Option<TlsAcceptor>, handler: Handler, sto
         };
         match accepted {
             Ok(stream) => {
-                connections.spawn(serve_connection(stream, tls.clone(), handler.clone(), stop.clone()));
+                let lenient = matches!(listener, Listener::Unix(..));
+                connections.spawn(serve_connection(stream, lenient, tls.clone(), handler.clone(), stop.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: give connections a moment to end.
@@ -133,17 +135,23 @@ async fn run(listener: Listener, tls: Option<TlsAcceptor>, handler: Handler, sto
 
 async fn serve_connection(
     stream: Box<dyn Connection>,
+    lenient: bool,
     tls: Option<TlsAcceptor>,
     handler: Handler,
     stop: CancellationToken,
 ) {
-    match tls {
-        None => serve_http(stream, handler, stop).await,
+    let stream: Box<dyn Connection> = match tls {
+        None => stream,
         Some(tls) => match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve_http(stream, handler, stop).await,
-            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => tracing::debug!("TLS handshake took too long"),
+            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => return tracing::debug!("TLS handshake took too long"),
         },
+    };
+    if lenient {
+        serve_http(LenientAuthority::new(stream), handler, stop).await;
+    } else {
+        serve_http(stream, handler, stop).await;
     }
 }
 

@@ -138,7 +138,8 @@ fn etcdctl_works() {
         return;
     }
     let directory = TempDir::new().unwrap();
-    let program = Program::start(directory.path(), &[]);
+    let socket = format!("unix://{}", directory.path().join("etcd.sock").display());
+    let program = Program::start(directory.path(), &["--listen-client-urls", &format!("http://127.0.0.1:0,{socket}")]);
     let etcdctl = |arguments: &[&str]| {
         let mut command = Command::new("etcdctl");
         command.env("ETCDCTL_API", "3").arg("--endpoints").arg(&program.address).args(arguments);
@@ -151,6 +152,9 @@ fn etcdctl_works() {
     };
     assert_eq!(run(&["put", "a", "1"]), "OK\n");
     assert_eq!(run(&["get", "--prefix", "a"]), "a\n1\n");
+    let mut command = Command::new("etcdctl");
+    command.env("ETCDCTL_API", "3").args(["--endpoints", &socket, "get", "a"]);
+    assert_eq!(command.output().unwrap().stdout, b"a\n1\n", "on the socket");
 
     let mut watch = etcdctl(&["watch", "--prefix", "a", "--rev=1"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut events = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
