@@ -115,3 +115,81 @@ impl Group {
 pub fn entry_key(index: u64) -> Vec<u8> {
     index.to_be_bytes().to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use openraft::testing::blank_ent;
+    use openraft::type_config::TypeConfigExt;
+
+    use super::*;
+    use crate::engine::memory::MemoryEngine;
+
+    /// An engine whose writes wait to be let through, one by one.
+    struct Gated {
+        engine: MemoryEngine,
+        passes: parking_lot::Mutex<Receiver<()>>,
+        arrived: Sender<(usize, Durability)>,
+    }
+
+    impl Engine for Gated {
+        type Snapshot<'a> = <MemoryEngine as Engine>::Snapshot<'a>;
+
+        fn snapshot(&self) -> Self::Snapshot<'_> {
+            self.engine.snapshot()
+        }
+
+        fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<(), EngineError> {
+            self.arrived.send((batch.writes().len(), durability)).unwrap();
+            self.passes.lock().recv().map_err(|_| EngineError("the disk is gone".to_owned()))?;
+            self.engine.write(batch, durability)
+        }
+
+        fn flush(&self) -> Result<(), EngineError> {
+            self.engine.flush()
+        }
+
+        fn checkpoint(&self, path: &Path) -> Result<(), EngineError> {
+            self.engine.checkpoint(path)
+        }
+    }
+
+    type Flushed = oneshot::Receiver<std::io::Result<()>>;
+
+    fn append(jobs: &Sender<Job>, index: u64) -> Flushed {
+        let (flushed, told) = TypeConfig::oneshot();
+        let entries = vec![blank_ent::<TypeConfig>(1, 0, index)];
+        jobs.send(Job::Append { entries, flushed: IOFlushed::signal(flushed) }).unwrap();
+        told
+    }
+
+    #[test]
+    fn nobody_is_told_before_the_sync_and_what_queues_meanwhile_shares_the_next() {
+        let (pass, passes) = channel();
+        let (arrived, arrivals) = channel();
+        let engine = Gated { engine: MemoryEngine::default(), passes: parking_lot::Mutex::new(passes), arrived };
+        let written = Arc::new(AtomicU64::new(0));
+        let jobs = spawn(Arc::new(engine), written.clone()).unwrap();
+
+        let mut first = append(&jobs, 0);
+        assert_eq!(arrivals.recv().unwrap(), (1, Durability::Synced));
+        let later: Vec<Flushed> = (1..6).map(|index| append(&jobs, index)).collect();
+        assert!(first.try_recv().is_err(), "told before the sync");
+        assert_eq!(written.load(Ordering::Acquire), 0);
+        pass.send(()).unwrap();
+        first.blocking_recv().unwrap().unwrap();
+
+        assert_eq!(arrivals.recv().unwrap(), (5, Durability::Synced), "one sync for five appends");
+        pass.send(()).unwrap();
+        for told in later {
+            told.blocking_recv().unwrap().unwrap();
+        }
+        assert_eq!(written.load(Ordering::Acquire), 6);
+
+        let failing = append(&jobs, 6);
+        drop(pass);
+        assert!(failing.blocking_recv().unwrap().is_err(), "a failed sync is not an acknowledgement");
+        assert_eq!(written.load(Ordering::Acquire), 6);
+    }
+}

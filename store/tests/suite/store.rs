@@ -7,6 +7,7 @@ use futures::StreamExt;
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::mvccpb::event::EventType;
 use pintle_store::error::StoreError;
+use pintle_store::limits::PROPOSAL_QUEUE_COMMANDS;
 use pintle_store::watch::{KeyRange, WatchItem};
 use pintle_store::{Store, StoreConfig};
 
@@ -170,4 +171,47 @@ async fn a_damaged_state_is_refused_with_the_remedy() {
     let refusal = Store::open(StoreConfig::embedded(directory.path())).await.err().unwrap().to_string();
     assert!(refusal.contains("is damaged") && refusal.contains("restore this node"), "{refusal}");
     assert!(!refusal.contains('\n'), "one line: {refusal}");
+}
+
+#[tokio::test]
+async fn proposals_that_arrive_together_share_log_entries() {
+    const PUTS: i64 = 500;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let before = store.status().unwrap().standing.last_index;
+    let puts = (0..PUTS).map(|n| store.put(put(format!("{n}"), "x".repeat(1000))));
+    let answers = futures::future::join_all(puts).await;
+    let mut revisions: Vec<i64> = answers.into_iter().map(|answer| answer.unwrap().header.unwrap().revision).collect();
+    revisions.sort_unstable();
+    assert_eq!(revisions, (2..2 + PUTS).collect::<Vec<_>>());
+    let entries = store.status().unwrap().standing.last_index - before;
+    assert!(entries < 10, "{PUTS} puts took {entries} entries");
+
+    // An entry has at most 1 MiB, unless one command alone is larger.
+    let before = store.status().unwrap().standing.last_index;
+    let large = "x".repeat(1_200_000);
+    let puts = (0..5).map(|n| store.put(put(format!("{n}"), &large)));
+    assert!(futures::future::join_all(puts).await.iter().all(Result::is_ok));
+    assert_eq!(store.status().unwrap().standing.last_index - before, 5);
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn more_than_the_queue_holds_is_refused_and_the_rest_is_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    // The proposer runs on this same thread, so that nothing is taken from the queue before all have asked.
+    let puts = (0..PROPOSAL_QUEUE_COMMANDS + 100).map(|_| store.put(put("a", "1")));
+    let answers = futures::future::join_all(puts).await;
+    let refused: Vec<String> =
+        answers.iter().filter_map(|answer| answer.as_ref().err()).map(ToString::to_string).collect();
+    assert_eq!(refused, vec!["etcdserver: too many requests"; 100]);
+
+    let large = "x".repeat(1_000_000);
+    let puts = (0..100).map(|_| store.put(put("a", &large)));
+    let answers = futures::future::join_all(puts).await;
+    let served = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!((60..70).contains(&served), "64 MiB may wait, {served} MB were let in");
+    store.put(put("a", "1")).await.unwrap();
+    store.shutdown().await.unwrap();
 }
