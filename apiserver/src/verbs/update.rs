@@ -34,7 +34,9 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
 pub fn require_name(request: &Request<'_>, object: &Value) -> Result<(), Status> {
     let wanted = &request.info.name;
     match meta::name(object) {
-        "" => Err(Status::bad_request("name must be provided")),
+        "" => Err(Status::bad_request(format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        ))),
         name if name == wanted => Ok(()),
         name => Err(Status::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({wanted})"

@@ -99,7 +99,8 @@ async fn session(binary: &Path, server: &Server, dir: &Path, namespace: &str) {
     assert!(pruned.contains("deployment.apps/deployment pruned"), "{pruned}");
 
     // A watch sees what happens; wait is told by the status that a controller would write.
-    let mut watch = kubectl.command(&["get", "deployments", "-w", "-o", "name"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut watch =
+        kubectl.command(&["get", "deployments", "-w", "-o", "name"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut seen = BufReader::new(watch.stdout.take().unwrap()).lines();
     assert_eq!(seen.next().unwrap().unwrap(), "deployment.apps/web");
     let waiting = kubectl

@@ -160,15 +160,8 @@ impl Managers {
     /// Writes the entries into an object's metadata, those of appliers first, then by time and name.
     pub fn write(&self, object: &mut Value) {
         let mut entries: Vec<_> = self.0.iter().collect();
-        entries.sort_by(|(id, entry), (other_id, other)| {
-            let order = |id: &ManagerId| (id.manager.clone(), id.subresource.clone());
-            id.operation
-                .cmp(&other_id.operation)
-                .then_with(|| entry.time.cmp(&other.time))
-                .then_with(|| id.manager.cmp(&other_id.manager))
-                .then_with(|| entry.api_version.cmp(&other.api_version))
-                .then_with(|| order(id).cmp(&order(other_id)))
-        });
+        entries
+            .sort_by_key(|&(id, entry)| (id.operation, &entry.time, &id.manager, &entry.api_version, &id.subresource));
         let entries: Vec<Value> = entries.into_iter().map(|(id, entry)| encode(id, entry)).collect();
         meta::set(object, "managedFields", (!entries.is_empty()).then_some(Value::Array(entries)));
     }
