@@ -26,11 +26,11 @@ pub const LEASE_OVERHEAD_BYTES: u64 = 64;
 /// Live keys in a block of the counting directory right after a block was split.
 pub const DIRECTORY_BLOCK_KEYS: u32 = 128;
 
-/// Directories kept by revision, so that pages at a recent revision are counted without walking their range.
+/// Directories kept by revision, so that pages at a revision in the past are counted without walking their range.
 pub const RECENT_DIRECTORIES: usize = 64;
 
 /// Events that a count at a revision in the past may replay before it walks its range instead.
-pub const MAX_COUNT_REPLAY_EVENTS: usize = 4096;
+pub const MAX_COUNT_REPLAY_EVENTS: usize = 16 * 1024;
 
 /// Commands that may wait to be proposed; more are refused (`etcdserver: too many requests`).
 pub const PROPOSAL_QUEUE_COMMANDS: usize = 16 * 1024;

@@ -142,7 +142,8 @@ fn column_options(column: Column, memory: &Memory) -> Options {
     table.set_block_cache(&memory.cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    table.set_block_size(16 * 1024);
+    // Single keys are read at random: a large block would be decompressed for each.
+    table.set_block_size(4 * 1024);
     table.set_format_version(6);
     let mut options = Options::default();
     match column {
@@ -164,6 +165,8 @@ fn column_options(column: Column, memory: &Memory) -> Options {
         | Column::Vote => {}
     }
     options.set_block_based_table_factory(&table);
+    // Most columns hold next to nothing; each would take the default of an eighth of its write buffer at once.
+    options.set_arena_block_size(64 * 1024);
     options.set_write_buffer_size(memory.write_buffer_bytes.max(1024 * 1024));
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_level_compaction_dynamic_level_bytes(true);

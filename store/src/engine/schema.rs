@@ -111,6 +111,11 @@ impl LiveRecord {
         })
     }
 
+    /// The main revision of the last change, read from an encoded record.
+    pub fn modified(bytes: &[u8]) -> Option<i64> {
+        bytes.get(size_of::<i64>()..)?.first_chunk().map(|field| i64::from_be_bytes(*field))
+    }
+
     /// The part of an encoded record that precedes its value; itself the record of an empty value.
     pub fn without_value(bytes: &[u8]) -> &[u8] {
         bytes.get(..4 * size_of::<i64>()).unwrap_or(bytes)
@@ -242,6 +247,22 @@ fn escape(key: &[u8], out: &mut BytesMut) {
             out.put_u8(ESCAPED_ZERO);
         }
     }
+}
+
+/// Reads the key out of a [`versions_prefix`] into `key`, which is overwritten.
+pub fn unescape(prefix: &[u8], key: &mut Vec<u8>) -> Result<()> {
+    let damaged = StoreError::CorruptData("escaped key is damaged");
+    key.clear();
+    let Some(mut rest) = prefix.strip_suffix(&TERMINATOR) else { return Err(damaged) };
+    while let [byte, after @ ..] = rest {
+        key.push(*byte);
+        rest = match (byte, after) {
+            (0, [ESCAPED_ZERO, after @ ..]) => after,
+            (0, _) => return Err(damaged),
+            _ => after,
+        };
+    }
+    Ok(())
 }
 
 /// The key of one version in [`Column::Versions`]: a key's newest version comes first.
@@ -392,6 +413,9 @@ mod tests {
             let (prefix, parsed) = parse_versions_key(&stored).unwrap();
             prop_assert_eq!(prefix, &versions_prefix(&key)[..]);
             prop_assert_eq!(parsed, revision);
+            let mut unescaped = Vec::new();
+            unescape(prefix, &mut unescaped).unwrap();
+            prop_assert_eq!(unescaped, key);
         }
 
         #[test]

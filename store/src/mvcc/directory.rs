@@ -232,7 +232,7 @@ impl Directories {
         let mut recent = self.recent.write();
         recent.retain(|(known, _)| *known < revision);
         if recent.len() == RECENT_DIRECTORIES {
-            recent.pop_front();
+            thin_out(&mut recent, revision);
         }
         recent.push_back((revision, directory));
     }
@@ -255,6 +255,19 @@ impl Directories {
         let (revision, directory) = recent.get(recent.partition_point(|(known, _)| *known < from))?;
         (*revision <= to).then(|| (*revision, directory.clone()))
     }
+}
+
+/// Drops the directory that is missed least: the one whose neighbours are closest to each other for its age. What is left
+/// lies dense near the present and ever sparser before it.
+fn thin_out(recent: &mut VecDeque<(i64, Arc<Directory>)>, present: i64) {
+    let gap_for_age = |i: usize| {
+        let (before, (at, _), after) = (recent.get(i.checked_sub(1)?), recent.get(i)?, recent.get(i + 1));
+        let gap = after.map_or(present, |(revision, _)| *revision) - before?.0;
+        // Parts in a million, so that the comparison stays among integers.
+        Some(gap.saturating_mul(1_000_000) / (present - at).max(1))
+    };
+    let missed_least = (1..recent.len()).min_by_key(|i| gap_for_age(*i)).unwrap_or(0);
+    recent.remove(missed_least);
 }
 
 #[cfg(test)]
@@ -337,11 +350,16 @@ mod tests {
     }
 
     #[test]
-    fn only_recent_revisions_are_kept() {
+    fn kept_directories_are_dense_near_the_present_and_sparse_before() {
         let directories = Directories::default();
-        let count = i64::try_from(RECENT_DIRECTORIES).unwrap();
-        (1..=count + 1).for_each(|revision| directories.publish(revision, Arc::default()));
-        assert!(directories.at(1).is_none());
-        assert!(directories.at(2).is_some() && directories.at(count + 1).is_some());
+        let present = 10_000;
+        (1..=present).for_each(|revision| directories.publish(revision, Arc::default()));
+        assert_eq!(directories.recent.read().len(), RECENT_DIRECTORIES);
+        for age in [0, 1, 2, 10, 100, 1000, 5000, 9000] {
+            let (found, _) = directories.nearest(present - age, present).unwrap();
+            let off = found - (present - age);
+            assert!(off <= age / 3 + 1, "{off} revisions off at an age of {age}");
+        }
+        assert!(directories.nearest(present + 1, present + 9).is_none());
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::revision::Revision;
+use super::writer::own;
 use crate::engine::schema::{self, Change, HistoryRecord, LiveRecord};
 use crate::engine::{Column, Cursor, Direction, Reader, Span};
 use crate::error::{Result, StoreError};
@@ -38,13 +39,34 @@ pub fn state_before(reader: &impl Reader, key: &[u8], main: i64) -> Result<Optio
     }
 }
 
-/// Visits the keys of `span` that were alive at `main`, in key order, each with the revision of its state, until `visit`
-/// says false.
-fn walk(reader: &impl Reader, span: &Span, main: i64, mut visit: impl FnMut(Revision) -> Result<bool>) -> Result<()> {
+/// Entries that are stepped over before a cursor looks a place up instead: most keys have few versions, and a step costs a
+/// tenth of a look-up.
+const STEPS_BEFORE_SEEK: usize = 4;
+
+/// Moves a cursor to the first entry at or after `key`.
+fn move_to(cursor: &mut impl Cursor, key: &[u8]) -> Result<()> {
+    for _ in 0..STEPS_BEFORE_SEEK {
+        if cursor.entry().is_none_or(|(current, _)| current >= key) {
+            return Ok(());
+        }
+        cursor.advance()?;
+    }
+    Ok(cursor.seek(key)?)
+}
+
+/// Visits the keys of `span` that were alive at `main`, in key order, each as its prefix in `versions` and with the
+/// revision of its state, until `visit` says false.
+fn walk(
+    reader: &impl Reader,
+    span: &Span,
+    main: i64,
+    mut visit: impl FnMut(&[u8], Revision) -> Result<bool>,
+) -> Result<()> {
     let bounds = Span {
         start: schema::versions_bound(&span.start),
         end: span.end.as_ref().map(|end| schema::versions_bound(end)),
     };
+    let newest_wanted = schema::inverted_revision(Revision::last_of(main));
     let mut cursor = reader.scan(Column::Versions, &bounds, Direction::Forward)?;
     let mut target = Vec::new();
     while let Some((stored, value)) = cursor.entry() {
@@ -53,29 +75,39 @@ fn walk(reader: &impl Reader, span: &Span, main: i64, mut visit: impl FnMut(Revi
         target.extend_from_slice(prefix);
         if revision.main > main {
             // Newer than asked for: on to this key's newest version that is not.
-            let newest = schema::inverted_revision(Revision::last_of(main));
-            target.extend_from_slice(&newest);
-            cursor.seek(&target)?;
-            continue;
+            target.extend_from_slice(&newest_wanted);
+        } else {
+            if schema::parse_versions_value(value)? && !visit(prefix, revision)? {
+                return Ok(());
+            }
+            // Older versions of this key no longer matter.
+            schema::past_all_versions(&mut target);
         }
-        if schema::parse_versions_value(value)? && !visit(revision)? {
-            return Ok(());
-        }
-        // Older versions of this key no longer matter.
-        schema::past_all_versions(&mut target);
-        cursor.seek(&target)?;
+        move_to(&mut cursor, &target)?;
     }
     Ok(())
 }
 
-/// Visits the keys of `span` as they were at `main`, in key order, until `visit` says false.
+/// Visits the keys of `span` as they were at `main`, in key order, until `visit` says false. Keys that have not changed
+/// since are taken from the present, which is read in order; only the others are looked up in the history.
 pub fn scan(
     reader: &impl Reader,
     span: &Span,
     main: i64,
     mut visit: impl FnMut(Bytes, LiveRecord) -> bool,
 ) -> Result<()> {
-    walk(reader, span, main, |revision| {
+    let mut live = reader.scan(Column::Live, span, Direction::Forward)?;
+    let mut key = Vec::new();
+    walk(reader, span, main, |prefix, revision| {
+        schema::unescape(prefix, &mut key)?;
+        move_to(&mut live, &key)?;
+        if let Some((present, record)) = live.entry()
+            && present == key
+            && LiveRecord::modified(record) == Some(revision.main)
+        {
+            let (key, record) = own(present, record);
+            return Ok(visit(key, LiveRecord::decode(record)?));
+        }
         let HistoryRecord { key, change, .. } = change_at(reader, revision)?;
         match change {
             Change::Put(record) => Ok(visit(key, record)),
@@ -87,7 +119,7 @@ pub fn scan(
 /// How many keys of `span` were alive at `main`.
 pub fn count(reader: &impl Reader, span: &Span, main: i64) -> Result<u64> {
     let mut keys = 0;
-    walk(reader, span, main, |_| {
+    walk(reader, span, main, |_, _| {
         keys += 1;
         Ok(true)
     })?;
