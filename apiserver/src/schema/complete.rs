@@ -60,25 +60,19 @@ pub fn finish(map: &mut Map<String, Value>, ty: &Type) {
     if ty.custom {
         return;
     }
-    for field in &ty.fields {
-        match map.get(&field.name) {
-            Some(Value::Null) if field.pointer && zero(&field.value).is_null() => {}
-            None | Some(Value::Null) => {
-                let absent = if field.pointer { pointer_absent(field) } else { absent(field) };
-                match absent {
-                    Some(value) => {
-                        map.insert(field.name.clone(), value);
-                    }
-                    None => {
-                        map.remove(&field.name);
-                    }
-                }
-            }
-            Some(value) if field.omit_empty && !field.pointer && is_empty(value, &field.value) => {
-                map.remove(&field.name);
-            }
-            Some(_) => {}
+    map.retain(|name, value| ty.field(name).is_none_or(|field| is_set(value, field)));
+    for field in ty.always_written() {
+        if !map.contains_key(&field.name) {
+            map.insert(field.name.clone(), if field.pointer { Value::Null } else { zero(&field.value) });
         }
+    }
+}
+
+/// Whether a value counts as given: neither "not set" nor what `omitempty` leaves out.
+fn is_set(value: &Value, field: &Field) -> bool {
+    match value {
+        Value::Null => field.pointer && zero(&field.value).is_null(),
+        value => !field.omit_empty || field.pointer || !is_empty(value, &field.value),
     }
 }
 
@@ -119,22 +113,9 @@ pub fn zero_of(ty: &Type) -> Value {
     }
 }
 
-fn pointer_absent(field: &Field) -> Option<Value> {
-    (!field.omit_empty).then_some(Value::Null)
-}
-
-/// What is written for a field that is not set and is no pointer.
-fn absent(field: &Field) -> Option<Value> {
-    if field.omit_zero || field.omit_empty && can_be_empty(&field.value) { None } else { Some(zero(&field.value)) }
-}
-
-/// Go's structs are never empty, whatever is in them.
-fn can_be_empty(ty: &ValueType) -> bool {
-    !matches!(ty, ValueType::Message(ty) if !matches!(ty.form, Form::List(_) | Form::Map(_)))
-}
-
-fn is_empty(value: &Value, ty: &ValueType) -> bool {
-    can_be_empty(ty)
+/// Whether a value is one that `omitempty` leaves out, were it not for pointers.
+pub fn is_empty(value: &Value, ty: &ValueType) -> bool {
+    ty.can_be_empty()
         && match value {
             Value::Null => true,
             Value::Bool(set) => !set,

@@ -35,6 +35,8 @@ pub struct Type {
     pub custom: bool,
     /// Positions of `fields`, ordered by name.
     pub(crate) by_name: Vec<u16>,
+    /// Positions of the fields that are always written; made on first use, since it takes the types of the fields.
+    pub(crate) always_written: OnceLock<Vec<usize>>,
 }
 
 impl Type {
@@ -54,6 +56,12 @@ impl Type {
     pub fn position(&self, json_name: &str) -> Option<usize> {
         let at = self.by_name.binary_search_by(|at| self.name_at(*at).cmp(json_name)).ok()?;
         self.by_name.get(at).map(|at| usize::from(*at))
+    }
+
+    /// The fields that are written even where they are not set.
+    pub fn always_written(&self) -> impl Iterator<Item = &Field> {
+        let made = || (0..self.fields.len()).filter(|at| self.fields.get(*at).is_some_and(Field::is_always_written));
+        self.always_written.get_or_init(|| made().collect()).iter().filter_map(|at| self.fields.get(*at))
     }
 
     /// Whether the type is a struct, whose fields have names.
@@ -163,6 +171,12 @@ impl Field {
         self.map_type.unwrap_or_else(of_type) == MapType::Atomic
     }
 
+    /// Whether something is written for the field even where it is not set: null, a zero scalar, or a struct, which Go
+    /// takes to be never empty.
+    pub fn is_always_written(&self) -> bool {
+        !self.omit_zero && !(self.omit_empty && (self.pointer || self.value.can_be_empty()))
+    }
+
     /// The struct type of the field's value, or of the elements of its list or map.
     pub fn element_type(&self) -> Option<&TypeRef> {
         self.value.element_type()
@@ -237,6 +251,12 @@ pub enum ValueType {
 }
 
 impl ValueType {
+    /// Whether the value has a form that `omitempty` leaves out. Go's structs have none, whatever is in them; neither
+    /// have times and quantities, which are structs.
+    pub fn can_be_empty(&self) -> bool {
+        !matches!(self, Self::Message(ty) if !matches!(ty.form, Form::List(_) | Form::Map(_)))
+    }
+
     /// The named type of the value, or of the elements of the list or map.
     pub fn element_type(&self) -> Option<&TypeRef> {
         match self {

@@ -314,10 +314,10 @@ impl<'t> Decoder<'t> {
                 join(&mut self.go_path, &field.name);
                 join(&mut self.path, &key);
                 let go = field.go_type.as_deref().map_or(GoType::Derived, GoType::Named);
-                let mut inner = map.remove(&field.name).unwrap_or_default();
-                self.value(&field.value, go, field.pointer, &mut inner)?;
-                if !inner.is_null() {
-                    map.insert(field.name.clone(), inner);
+                let inner = map.entry(field.name.as_str()).or_insert(Value::Null);
+                self.value(&field.value, go, field.pointer, inner)?;
+                if inner.is_null() {
+                    map.remove(&field.name);
                 }
                 self.path.truncate(path);
                 self.go_path.truncate(go_path);

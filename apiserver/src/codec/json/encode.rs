@@ -127,9 +127,16 @@ fn write_each<T>(
 }
 
 fn write_struct(out: &mut Vec<u8>, map: &Map<String, Value>, ty: &Type) {
-    let present = ty.fields.iter().filter_map(|field| Some((field, map.get(&field.name)?)));
-    write_each(out, *b"{}", present, |out, (field, value)| {
-        write_key(out, &field.name);
+    // Few of a struct's fields are present.
+    let mut present: Vec<(usize, &Value)> =
+        map.iter().filter_map(|(name, value)| Some((ty.position(name)?, value))).collect();
+    present.sort_unstable_by_key(|(at, _)| *at);
+    let fields = present.into_iter().filter_map(|(at, value)| Some((ty.fields.get(at)?, value)));
+    write_each(out, *b"{}", fields, |out, (field, value)| {
+        // Names of fields have nothing to escape.
+        out.push(b'"');
+        out.extend_from_slice(field.name.as_bytes());
+        out.extend_from_slice(b"\":");
         write_value(out, value, &field.value);
     });
 }

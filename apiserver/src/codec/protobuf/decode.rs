@@ -113,9 +113,13 @@ fn read_struct(data: &[u8], ty: &Type, map: &mut Map<String, Value>, depth: usiz
         match member(ty, number) {
             Some(Member::Field(at)) => {
                 let Some(field) = ty.fields.get(usize::from(*at)) else { continue };
-                let mut slot = map.remove(&field.name).unwrap_or_default();
-                read_value(payload, &field.value, &field.name, &mut slot, depth)?;
-                map.insert(field.name.clone(), slot);
+                // Gogo writes every scalar. Most are zero, and were they made they would be left out again.
+                if field.omit_empty && !field.pointer && is_zero(payload, &field.value) {
+                    map.remove(&field.name);
+                    continue;
+                }
+                let slot = map.entry(field.name.as_str()).or_insert(Value::Null);
+                read_value(payload, &field.value, &field.name, slot, depth)?;
             }
             Some(Member::Inline(_, inlined)) => {
                 let depth = depth.checked_sub(1).ok_or(DecodeError::Depth)?;
@@ -125,6 +129,15 @@ fn read_struct(data: &[u8], ty: &Type, map: &mut Map<String, Value>, depth: usiz
         }
     }
     Ok(())
+}
+
+/// Whether a scalar is zero, which is told without reading it.
+fn is_zero(payload: Payload<'_>, ty: &ValueType) -> bool {
+    match ty {
+        ValueType::String => payload == Payload::Bytes(&[]),
+        ValueType::Bool | ValueType::Int32 | ValueType::Int64 => payload == Payload::Varint(0),
+        _ => false,
+    }
 }
 
 fn member(ty: &Type, wanted: u32) -> Option<&Member> {
