@@ -389,6 +389,7 @@ pub fn create_ip_address(address: &Node<'_>, errors: &mut Errors) {
 
 /// Judges a changed IP address.
 pub fn update_ip_address(address: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    create_ip_address(address, errors);
     update_name(address, old, errors);
     let parent = address.at("spec").at("parentRef");
     if parent.value != old.at("spec").get("parentRef") {

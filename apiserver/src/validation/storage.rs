@@ -114,7 +114,8 @@ pub fn create_storage_class(class: &Node<'_>, errors: &mut Errors) {
 }
 
 fn topologies(topologies: &Node<'_>, errors: &mut Errors) {
-    let mut terms: Vec<Vec<(&str, Vec<&str>)>> = Vec::new();
+    // Upstream compares with as many empty terms as there are terms, and then with those before.
+    let mut terms: Vec<Vec<(&str, Vec<&str>)>> = vec![Vec::new(); topologies.len()];
     for term in topologies.items() {
         let expressions = term.at("matchLabelExpressions");
         let mut selected: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -140,7 +141,7 @@ fn topologies(topologies: &Node<'_>, errors: &mut Errors) {
             selected.push((key.str(), seen));
         }
         selected.sort_unstable();
-        if terms.contains(&selected) {
+        for _ in terms.iter().filter(|other| **other == selected) {
             errors.push(Error::duplicate(&expressions.path, ""));
         }
         terms.push(selected);

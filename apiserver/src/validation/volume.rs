@@ -1098,6 +1098,8 @@ pub fn create_persistent_volume(volume: &Node<'_>, errors: &mut Errors) {
 
 /// Judges a changed persistent volume.
 pub fn update_persistent_volume(volume: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    // Upstream judges it as if it were new, twice.
+    create_persistent_volume(volume, errors);
     create_persistent_volume(volume, errors);
     let (spec, old) = (volume.at("spec"), old.at("spec"));
     let changed = PERSISTENT_SOURCES.iter().any(|(name, ..)| {
