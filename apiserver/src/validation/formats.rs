@@ -20,9 +20,6 @@ const LABEL_KEY: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 /// What is wrong with a text.
 pub type Messages = Vec<String>;
 
-/// How a kind's objects may be named. `prefix` says that more will be appended, as for `generateName`.
-pub type NameRule = fn(name: &str, prefix: bool) -> Messages;
-
 /// The text for a format that is given as a regular expression, with examples.
 pub fn regex_error(message: &str, regex: &str, examples: &[&str]) -> String {
     if examples.is_empty() {

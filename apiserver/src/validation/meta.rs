@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::field::{BadValue, Error, Errors, Path, go_json, go_quote, is_print};
-use super::formats::{self, NameRule};
+use super::formats::{self, Messages};
 use super::node::Node;
 
 /// Keys and values of all annotations of an object together.
@@ -14,7 +14,7 @@ const FIELD_MANAGER_MAX_BYTES: usize = 128;
 const SUBRESOURCE_MAX_BYTES: usize = 256;
 
 /// Judges the metadata of a new object, after its name has been generated.
-pub fn validate(meta: &Node<'_>, namespaced: bool, name_rule: NameRule, errors: &mut Errors) {
+pub fn validate(meta: &Node<'_>, namespaced: bool, name_rule: impl Fn(&str, bool) -> Messages, errors: &mut Errors) {
     if let Some(generate_name) = meta.at("generateName").some() {
         generate_name.format(name_rule(generate_name.str(), true), errors);
     }
@@ -45,7 +45,12 @@ pub fn validate_generated(
 }
 
 /// As [`validate`], and finalizers without a domain must be Kubernetes' own.
-pub fn validate_kube(meta: &Node<'_>, namespaced: bool, name_rule: NameRule, errors: &mut Errors) {
+pub fn validate_kube(
+    meta: &Node<'_>,
+    namespaced: bool,
+    name_rule: impl Fn(&str, bool) -> Messages,
+    errors: &mut Errors,
+) {
     validate(meta, namespaced, name_rule, errors);
     kube_finalizers(meta, errors);
 }

@@ -40,6 +40,7 @@ mod storage;
 mod tokens;
 mod volume;
 pub mod warnings;
+mod webhooks;
 mod workload;
 
 use jiff::Timestamp;

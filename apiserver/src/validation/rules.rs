@@ -106,7 +106,11 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
             _ => None,
         },
         "apiregistration.k8s.io" => match gvk.kind.as_str() {
-            "APIService" => Some(Rules::cluster(apiextensions::default_api_service)),
+            "APIService" => Some(
+                Rules::cluster(apiextensions::default_api_service)
+                    .judged(apiextensions::create_api_service, apiextensions::update_api_service)
+                    .status(apiextensions::status_api_service),
+            ),
             _ => None,
         },
         "authentication.k8s.io" => match gvk.kind.as_str() {
@@ -133,8 +137,16 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
             _ => None,
         },
         "flowcontrol.apiserver.k8s.io" => match gvk.kind.as_str() {
-            "FlowSchema" => Some(Rules::cluster(flowcontrol::default_flow_schema)),
-            "PriorityLevelConfiguration" => Some(Rules::cluster(flowcontrol::default_priority_level)),
+            "FlowSchema" => Some(
+                Rules::cluster(flowcontrol::default_flow_schema)
+                    .judged(flowcontrol::create_flow_schema, flowcontrol::update_flow_schema)
+                    .status(flowcontrol::status),
+            ),
+            "PriorityLevelConfiguration" => Some(
+                Rules::cluster(flowcontrol::default_priority_level)
+                    .judged(flowcontrol::create_priority_level, flowcontrol::update_priority_level)
+                    .status(flowcontrol::status),
+            ),
             _ => None,
         },
         "networking.k8s.io" => networking_kinds(&gvk.kind),
@@ -238,14 +250,19 @@ fn batch_kinds(kind: &str) -> Option<Rules> {
 
 fn admission(kind: &str) -> Option<Rules> {
     Some(match kind {
-        "MutatingWebhookConfiguration" => Rules::cluster(admissionregistration::default_mutating_webhooks),
-        "ValidatingWebhookConfiguration" => Rules::cluster(admissionregistration::default_validating_webhooks),
-        "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy" => {
-            Rules::cluster(admissionregistration::default_policy)
-        }
-        "MutatingAdmissionPolicyBinding" | "ValidatingAdmissionPolicyBinding" => {
-            Rules::cluster(admissionregistration::default_policy_binding)
-        }
+        "MutatingWebhookConfiguration" => Rules::cluster(admissionregistration::default_mutating_webhooks)
+            .judged(admissionregistration::create_webhooks, admissionregistration::update_webhooks),
+        "ValidatingWebhookConfiguration" => Rules::cluster(admissionregistration::default_validating_webhooks)
+            .judged(admissionregistration::create_webhooks, admissionregistration::update_webhooks),
+        "MutatingAdmissionPolicy" => Rules::cluster(admissionregistration::default_policy)
+            .judged(admissionregistration::create_mutating_policy, admissionregistration::update_mutating_policy),
+        "ValidatingAdmissionPolicy" => Rules::cluster(admissionregistration::default_policy)
+            .judged(admissionregistration::create_validating_policy, admissionregistration::update_validating_policy)
+            .status(admissionregistration::status_validating_policy),
+        "MutatingAdmissionPolicyBinding" => Rules::cluster(admissionregistration::default_policy_binding)
+            .judged(admissionregistration::create_mutating_binding, admissionregistration::update_mutating_binding),
+        "ValidatingAdmissionPolicyBinding" => Rules::cluster(admissionregistration::default_policy_binding)
+            .judged(admissionregistration::create_validating_binding, admissionregistration::update_validating_binding),
         _ => return None,
     })
 }

@@ -469,7 +469,7 @@ fn stateful_set_strategy(strategy: &Node<'_>, errors: &mut Errors) {
 fn stateful_set_template(template: &Node<'_>, claims: &Node<'_>, errors: &mut Errors) {
     let mut judged = template.value.clone();
     let names: Vec<&str> = claims.items().map(|claim| claim.at("metadata").text("name")).collect();
-    super::edit::object(&mut judged, |template| {
+    object(&mut judged, |template| {
         within(template, "spec", |spec| {
             spec.remove("subdomain");
             spec.remove("hostname");

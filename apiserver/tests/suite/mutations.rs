@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::testdata;
 
 /// What passes today; a change may only raise it.
-const PASSING_FLOOR: usize = 0;
+const PASSING_FLOOR: usize = 8371;
 
 #[derive(Deserialize)]
 struct Recording {
@@ -44,6 +44,15 @@ struct Case {
 struct Want {
     code: u16,
     body: Value,
+}
+
+/// Refusals that stand among those of validation, but are of the storage.
+const NOT_OF_VALIDATION: &[&str] = &["must be specified for an update", "provided port is already allocated"];
+
+impl Want {
+    fn says(&self, text: &str) -> bool {
+        self.body.get("message").and_then(Value::as_str).is_some_and(|message| message.contains(text))
+    }
 }
 
 /// Applies `[path, value]`, which sets, and `[path]`, which removes.
@@ -79,7 +88,7 @@ pub(super) fn apply(body: &mut Value, change: &[Value]) -> Option<()> {
 }
 
 /// What the object is when validation sees it.
-fn admitted(gvk: &GroupVersionKind, base: &Base, object: &Value) -> Option<Value> {
+fn admitted(gvk: &GroupVersionKind, base: &Base, object: &Value, created: bool) -> Option<Value> {
     let ty = builtin::registry().kind(gvk)?;
     let mut object = json::decode(&serde_json::to_vec(object).ok()?, &ty, FieldValidation::Ignore).ok()?.object;
     validation::default(gvk, &mut object, Timestamp::UNIX_EPOCH);
@@ -93,6 +102,8 @@ fn admitted(gvk: &GroupVersionKind, base: &Base, object: &Value) -> Option<Value
         if meta.get("namespace").and_then(Value::as_str).unwrap_or_default().is_empty() {
             meta.insert("namespace".to_owned(), json!(namespace));
         }
+    } else {
+        meta.remove("namespace");
     }
     meta.entry("uid").or_insert_with(|| json!("00000000-0000-0000-0000-000000000001"));
     meta.insert("creationTimestamp".to_owned(), json!("2026-01-02T03:04:05Z"));
@@ -101,24 +112,25 @@ fn admitted(gvk: &GroupVersionKind, base: &Base, object: &Value) -> Option<Value
     meta.remove("managedFields");
     meta.remove("selfLink");
     drop(validation::meta::dedup_owner_references(&mut object));
-    prepare(gvk, &mut object);
+    prepare(gvk, &mut object, created);
     Some(object)
 }
 
 /// What strategies and admission add that validation relies on.
-fn prepare(gvk: &GroupVersionKind, object: &mut Value) -> Option<()> {
+fn prepare(gvk: &GroupVersionKind, object: &mut Value, created: bool) -> Option<()> {
     let uid = object.pointer("/metadata/uid")?.clone();
     let name = object.pointer("/metadata/name").cloned().unwrap_or_default();
     let spec = object.get_mut("spec")?.as_object_mut()?;
     match gvk.kind.as_str() {
-        "Pod" => {
+        "Pod" if created => {
             let account = spec.entry("serviceAccountName").or_insert_with(|| json!("default"));
             if account == "" {
                 *account = json!("default");
             }
             spec.insert("serviceAccount".to_owned(), spec.get("serviceAccountName")?.clone());
         }
-        "Job" if spec.get("manualSelector") != Some(&json!(true)) => {
+        "PersistentVolumeClaim" => same_data_source(spec),
+        "Job" if created && spec.get("manualSelector") != Some(&json!(true)) => {
             let labels = spec.get_mut("template")?.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
             let labels = labels.as_object_mut()?.entry("labels").or_insert_with(|| json!({})).as_object_mut()?;
             for prefix in ["", "batch.kubernetes.io/"] {
@@ -139,6 +151,47 @@ fn prepare(gvk: &GroupVersionKind, object: &mut Value) -> Option<()> {
     Some(())
 }
 
+/// A claim's two fields for its data source say the same; what cannot be one is dropped.
+fn same_data_source(spec: &mut Map<String, Value>) {
+    let field = |name: &str| spec.get(name).cloned().filter(|value| !value.is_null());
+    let text = |source: &Value, name: &str| source.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    match (field("dataSource"), field("dataSourceRef")) {
+        (Some(source), None) => {
+            let known = [("PersistentVolumeClaim", ""), ("VolumeSnapshot", "snapshot.storage.k8s.io")];
+            if known.contains(&(text(&source, "kind").as_str(), text(&source, "apiGroup").as_str())) {
+                spec.insert("dataSourceRef".to_owned(), source);
+            } else {
+                spec.remove("dataSource");
+            }
+        }
+        (None, Some(mut source)) if text(&source, "namespace").is_empty() => {
+            source.as_object_mut().into_iter().for_each(|source| drop(source.remove("namespace")));
+            spec.insert("dataSource".to_owned(), source);
+        }
+        _ => {}
+    }
+}
+
+/// What strategies change in an update.
+fn prepare_update(gvk: &GroupVersionKind, new: &mut Value, old: &mut Value) {
+    const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+    for (object, generation) in [(&mut *new, 2), (&mut *old, 1)] {
+        if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            meta.entry("resourceVersion").or_insert_with(|| json!("1"));
+            if gvk.kind == "DaemonSet" {
+                let annotations = meta.entry("annotations").or_insert_with(|| json!({}));
+                if let Some(annotations) = annotations.as_object_mut() {
+                    annotations.insert(TEMPLATE_GENERATION.to_owned(), json!(generation.to_string()));
+                }
+            }
+        }
+    }
+    let template = |object: &Value| object.pointer("/spec/template").cloned();
+    if gvk.kind == "DaemonSet" && template(new) == template(old) {
+        new["metadata"]["annotations"][TEMPLATE_GENERATION] = json!("1");
+    }
+}
+
 fn first_line(text: &str) -> &str {
     text.split('\n').next().unwrap_or_default()
 }
@@ -156,7 +209,7 @@ fn wanted_causes(body: &Value) -> Vec<String> {
 /// Plays one case; none if its answer is not of validation.
 fn play(recording: &Recording, case: &Case) -> Option<Result<(), String>> {
     let base = recording.bases.get(&case.base)?;
-    if !matches!(case.want.code, 200 | 201 | 422) {
+    if !matches!(case.want.code, 200 | 201 | 422) || NOT_OF_VALIDATION.iter().any(|it| case.want.says(it)) {
         return None;
     }
     let kind = base.body.get("kind")?.as_str()?;
@@ -171,16 +224,11 @@ fn play(recording: &Recording, case: &Case) -> Option<Result<(), String>> {
         if meta.get("name") == Some(name) && !base.fixed {
             meta.insert("name".to_owned(), json!(format!("{}-x", name.as_str()?)));
         }
-        validation::validate_create(&gvk, &admitted(&gvk, base, &body)?)
+        validation::validate_create(&gvk, &admitted(&gvk, base, &body, true)?)
     } else {
-        let version = |mut object: Value| {
-            if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-                meta.entry("resourceVersion").or_insert_with(|| json!("1"));
-            }
-            object
-        };
-        let (new, old) = (admitted(&gvk, base, &body)?, admitted(&gvk, base, &base.body)?);
-        validation::validate_update(&gvk, &version(new), &version(old))
+        let (mut new, mut old) = (admitted(&gvk, base, &body, false)?, admitted(&gvk, base, &base.body, true)?);
+        prepare_update(&gvk, &mut new, &mut old);
+        validation::validate_update(&gvk, &new, &old)
     };
     let (want, got) = (wanted_causes(&case.want.body), causes(&errors));
     Some(if want == got { Ok(()) } else { Err(format!("want {want:#?}\n got {got:#?}")) })
