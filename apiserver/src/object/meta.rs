@@ -129,6 +129,32 @@ pub fn controller(object: &Value) -> Option<&Value> {
     owner_references(object).iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))
 }
 
+/// Drops owner references that are there more than once, and returns the warning for the client if there were any. `when`
+/// says when they were found: nothing, or [`AFTER_ADMISSION`].
+pub fn drop_duplicate_owners(object: &mut Value, when: &str) -> Option<String> {
+    let mut kept: Vec<Value> = Vec::new();
+    let mut repeated = Vec::new();
+    for owner in owner_references(object) {
+        if kept.contains(owner) {
+            repeated.push(owner.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned());
+        } else {
+            kept.push(owner.clone());
+        }
+    }
+    if repeated.is_empty() {
+        return None;
+    }
+    set(object, "ownerReferences", Some(Value::Array(kept)));
+    Some(format!(
+        ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may \
+         reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        repeated.join(", ")
+    ))
+}
+
+/// When admission, or a patch, has repeated an owner reference; see [`drop_duplicate_owners`].
+pub const AFTER_ADMISSION: &str = " after mutating admission happens";
+
 /// `metadata.managedFields`
 pub fn managed_fields(object: &Value) -> &[Value] {
     list(object, "managedFields")
@@ -187,6 +213,21 @@ mod tests {
         set_generation(&mut object, 0);
         set_finalizers(&mut object, Vec::new());
         assert_eq!(object, json!({"metadata": {}}));
+    }
+
+    #[test]
+    fn owners_are_told_once() {
+        let mut object = json!({"metadata": {"ownerReferences": [{"uid": "1"}, {"uid": "2"}, {"uid": "1"}, {"uid": "1", "name": "a"}]}});
+        let warning = drop_duplicate_owners(&mut object, AFTER_ADMISSION).unwrap();
+        assert!(
+            warning.contains("entries after mutating admission happens; ") && warning.ends_with("observed: 1"),
+            "{warning}"
+        );
+        assert_eq!(
+            owner_references(&object),
+            [json!({"uid": "1"}), json!({"uid": "2"}), json!({"uid": "1", "name": "a"})]
+        );
+        assert_eq!(drop_duplicate_owners(&mut object, ""), None);
     }
 
     #[test]

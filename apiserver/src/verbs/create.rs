@@ -28,11 +28,12 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     let mut object = decoded.object;
     wipe_system_fields(&mut object);
     require_namespace(request, &mut object)?;
+    let repeated = meta::drop_duplicate_owners(&mut object, "");
     let manager = request.manager(&options.field_manager);
     let object = Endpoint::of(request)?.absorb(None, object, Some(&manager))?;
     let written = store(request, resource, object, &options).await?;
     let reply = Reply::object(request, 201, &written.object)?;
-    Ok(reply.with_warnings(decoded.warnings).with_warnings(written.warnings))
+    Ok(reply.with_warnings(decoded.warnings).with_warnings(repeated.into_iter().chain(written.warnings).collect()))
 }
 
 /// Judges and stores a new object; a name is generated where only its beginning is given.

@@ -17,6 +17,7 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     let mut object = decoded.object;
     create::require_namespace(request, &mut object)?;
     require_name(request, &object)?;
+    let repeated = meta::drop_duplicate_owners(&mut object, "");
     let manager = request.manager(&options.field_manager);
     let uid = meta::uid(&object).to_owned();
     let how = Change { options: &options, uid: Some(uid.as_str()).filter(|uid| !uid.is_empty()), creates: false };
@@ -27,7 +28,7 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     let written = written.await?;
     let code = if written.created { 201 } else { 200 };
     let reply = Reply::object(request, code, &endpoint.show(&written.object))?;
-    Ok(reply.with_warnings(decoded.warnings).with_warnings(written.warnings))
+    Ok(reply.with_warnings(decoded.warnings).with_warnings(repeated.into_iter().chain(written.warnings).collect()))
 }
 
 /// The object's name is the URL's.

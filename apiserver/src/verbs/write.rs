@@ -129,6 +129,7 @@ where
         dry_run: how.options.dry_run,
     };
     request.api.admission.admit(&attributes, &mut object).await?;
+    warnings.extend(meta::drop_duplicate_owners(&mut object, meta::AFTER_ADMISSION));
     require_version(request, live, &mut object)?;
     strategy::prepare_update(request.spec, subresource, &mut object, live);
     (hooks::of(request.spec).prepare_update)(&mut object, live, request);
