@@ -135,7 +135,8 @@ impl<E: Engine> Node<E> {
         }
 
         let state_machine = StateMachine::open(mvcc, observer)?;
-        let raft_config = raft_config(&config)?;
+        let alone = applied.membership.voter_ids().all(|voter| voter == identity.member_id);
+        let raft_config = raft_config(&config, alone)?;
         let raft = Raft::new(identity.member_id, raft_config, Network::default(), log.clone(), state_machine)
             .await
             .map_err(raft_error)?;
@@ -285,10 +286,13 @@ fn identify<E: Engine>(engine: &E, config: &StartConfig) -> Result<Identity, Eng
     Ok(identity)
 }
 
-fn raft_config(config: &StartConfig) -> Result<Arc<Config>, StartError> {
+fn raft_config(config: &StartConfig, alone: bool) -> Result<Arc<Config>, StartError> {
+    // Heartbeats set how often raft wakes up. A node that leads nobody can sleep longer; should members join while it runs,
+    // these are still frequent enough for them.
+    let heartbeat_millis = if alone { config.election_millis / 2 } else { config.heartbeat_millis };
     let raft = Config {
         cluster_name: config.cluster_token.clone(),
-        heartbeat_interval: config.heartbeat_millis,
+        heartbeat_interval: heartbeat_millis,
         election_timeout_min: config.election_millis,
         election_timeout_max: config.election_millis * 2,
         enable_pre_vote: Some(true),
