@@ -181,7 +181,8 @@ impl<'a> Clause<'a> {
             }
         }
         if endpoint == Endpoint::Discovery && kind == Some("APIGroupDiscoveryList") {
-            accepted.aggregated = (group, version) == ("apidiscovery.k8s.io", "v2");
+            let known = (group, version) == ("apidiscovery.k8s.io", "v2");
+            accepted.aggregated = known && encoding == Encoding::Json;
             return accepted.aggregated.then_some(accepted);
         }
         if kind.is_some() || !group.is_empty() || !version.is_empty() {
@@ -232,6 +233,15 @@ mod tests {
         assert_eq!(table.transform, Some((Transform::Table, MetaVersion::V1)));
         let plain = settled("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json");
         assert_eq!((plain.encoding, plain.transform), (Encoding::Json, None));
+    }
+
+    #[test]
+    fn aggregated_discovery_is_offered_in_its_second_version() {
+        let wanted = |header: &str| accept(header, Endpoint::Discovery).unwrap().aggregated;
+        let (g, kind) = ("g=apidiscovery.k8s.io", "as=APIGroupDiscoveryList");
+        assert!(wanted(&format!("application/json;{g};v=v2;{kind},application/json")));
+        assert!(!wanted(&format!("application/json;{g};v=v2beta1;{kind},application/json")));
+        assert!(!wanted("application/json"));
     }
 
     #[test]

@@ -20,16 +20,6 @@ pub struct Aggregated {
     pub etag: String,
 }
 
-/// Whether an `Accept` header asks for the aggregated form. A client that knows it names it first and the plain form last.
-pub fn accepted(header: &str) -> bool {
-    header.split(',').any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let is_json = parts.next() == Some("application/json");
-        let parameters: Vec<&str> = parts.collect();
-        is_json && ["g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"].iter().all(|p| parameters.contains(p))
-    })
-}
-
 /// The groups below `/api` (`core`) or below `/apis`.
 pub fn document(table: &ResourceTable, core: bool) -> serde_json::Result<Aggregated> {
     let groups = table.groups().iter().filter(|group| group.name.is_empty() == core);

@@ -72,13 +72,10 @@ impl Router {
     ) -> Result<Option<Response<Body>>, Status> {
         let wanted = text(request.headers(), &ACCEPT);
         let path = path.trim_end_matches('/');
-        if matches!(path, "/api" | "/apis") && aggregated::accepted(wanted) {
+        if matches!(path, "/api" | "/apis") && accept(wanted, Endpoint::Discovery)?.aggregated {
             let document = aggregated::document(self.api.table, path == "/api").map_err(Status::internal)?;
             let known = request.headers().get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
             return Ok(Some(respond::tagged(aggregated::MEDIA_TYPE, &document.etag, known, document.body.into())));
-        }
-        if let Some(response) = openapi::answer(path, query, request.headers()) {
-            return Ok(Some(response));
         }
         if let Some(response) = openapi::answer(path, query, request.headers()) {
             return Ok(Some(response));
