@@ -50,7 +50,7 @@ async fn keep_current(cache: &Weak<Cache>) {
                 follow(cache, revision).await;
             }
             Err(error) => {
-                tracing::warn!(prefix = alive.keys.prefix(), %error, "cannot list a prefix of the store");
+                report(&alive, &error);
                 drop(alive);
                 retry.wait().await;
             }
@@ -121,7 +121,7 @@ async fn follow(cache: &Weak<Cache>, mut revision: i64) {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(prefix = alive.keys.prefix(), revision, %error, "a watch broke");
+                    report(&alive, &error);
                     break;
                 }
             }
@@ -135,6 +135,16 @@ fn read(cache: &Cache, change: Change) -> Update {
     match change {
         Change::Put(current) => Update::Put(Arc::new(describe(&*cache.describe, current))),
         Change::Delete { key, revision } => Update::Delete { key, revision },
+    }
+}
+
+/// That the store cannot be reached is said once by the backend, not by every cache each time that it tries.
+fn report(cache: &Cache, error: &BackendError) {
+    let prefix = cache.keys.prefix();
+    if matches!(error, BackendError::Unavailable(_)) {
+        tracing::debug!(prefix, %error, "following the store is interrupted");
+    } else {
+        tracing::warn!(prefix, %error, "following the store is interrupted");
     }
 }
 

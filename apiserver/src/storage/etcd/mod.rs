@@ -10,7 +10,7 @@ use std::{
     error::Error as _,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -36,12 +36,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A backend on the etcd cluster that `config` describes. Connections are made when they are needed.
 pub fn backend(config: &EtcdConfig) -> Result<Arc<dyn Backend>, ConnectError> {
-    let endpoints = connect::channels(config)?;
+    let endpoints = Endpoints::new(connect::channels(config)?);
     let prefix = Bytes::copy_from_slice(config.prefix.as_bytes());
-    Ok(Arc::new(Requests::new(Cluster {
-        endpoints: Arc::new(Endpoints { channels: endpoints, current: AtomicUsize::new(0) }),
-        prefix,
-    })))
+    Ok(Arc::new(Requests::new(Cluster { endpoints: Arc::new(endpoints), prefix })))
 }
 
 /// The members of a cluster that we know of.
@@ -50,19 +47,40 @@ struct Endpoints {
     channels: Vec<Channel>,
     /// Counts up; modulo their number it is the one in use.
     current: AtomicUsize,
+    /// Whether the last answer came from a server; tells when it is worth a line in the log.
+    answering: AtomicBool,
 }
 
 impl Endpoints {
+    fn new(channels: Vec<Channel>) -> Self {
+        Self { channels, current: AtomicUsize::new(0), answering: AtomicBool::new(true) }
+    }
+
     /// The endpoint in use, and its number for [`Endpoints::failed`].
     fn current(&self) -> Option<(usize, Channel)> {
         let number = self.current.load(Ordering::Relaxed);
         Some((number, self.channels.get(number.checked_rem(self.channels.len())?)?.clone()))
     }
 
+    /// Takes note that the endpoint in use answers.
+    fn answered(&self) {
+        if !self.answering.load(Ordering::Relaxed) && !self.answering.swap(true, Ordering::Relaxed) {
+            tracing::info!("etcd answers again");
+        }
+    }
+
     /// Turns to the next endpoint, unless somebody already has.
-    fn failed(&self, number: usize) {
+    fn failed(&self, number: usize, status: &Status) {
         let next = number.wrapping_add(1);
         let _ = self.current.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
+        if self.answering.swap(false, Ordering::Relaxed) {
+            let error = status.message();
+            tracing::warn!(
+                error,
+                endpoints = self.channels.len(),
+                "an etcd endpoint does not answer; trying the next one"
+            );
+        }
     }
 }
 
@@ -93,12 +111,15 @@ impl Cluster {
                 let (number, channel) =
                     self.endpoints.current().ok_or_else(|| BackendError::Unavailable("no endpoints".to_owned()))?;
                 let status = match send(channel).await {
-                    Ok(response) => return Ok(response.into_inner()),
+                    Ok(response) => {
+                        self.endpoints.answered();
+                        return Ok(response.into_inner());
+                    }
                     Err(status) => status,
                 };
                 left -= 1;
                 if is_unavailable(&status) {
-                    self.endpoints.failed(number);
+                    self.endpoints.failed(number, &status);
                     if left > 0 && (repeat == Repeat::Always || was_never_sent(&status)) {
                         continue;
                     }
@@ -151,7 +172,7 @@ impl Etcd for Cluster {
             let (number, channel) = endpoints.current()?;
             let client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
             let endpoints = Arc::clone(&endpoints);
-            Some((client, move || endpoints.failed(number)))
+            Some((client, move |status: &Status| endpoints.failed(number, status)))
         };
         match connect() {
             Some((client, failed)) => watch::watch(client, prefix, start_revision, progress_wanted, failed),
@@ -169,6 +190,7 @@ impl Etcd for Cluster {
 fn interpret(status: &Status) -> BackendError {
     match status.code() {
         Code::DeadlineExceeded => BackendError::Timeout(status.message().to_owned()),
+        _ if status.source().is_some() => BackendError::Unavailable(format!("cannot reach etcd: {}", status.message())),
         _ => error_of(status.message().to_owned(), is_unavailable(status)),
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn watch(
     prefix: Bytes,
     start_revision: i64,
     progress_wanted: Arc<Notify>,
-    failed: impl Fn() + Send + 'static,
+    failed: impl Fn(&Status) + Send + 'static,
 ) -> WatchStream {
     let create = WatchCreateRequest {
         range_end: prefix_end(&prefix),
@@ -78,7 +78,7 @@ fn item(response: WatchResponse) -> Result<Option<WatchItem>, Status> {
 /// Drops what says nothing, and ends the stream after an error or a compaction.
 fn until_over(
     items: impl Stream<Item = Result<Option<WatchItem>, Status>> + Send + 'static,
-    failed: impl Fn() + Send + 'static,
+    failed: impl Fn(&Status) + Send + 'static,
 ) -> impl Stream<Item = Result<WatchItem, BackendError>> + Send {
     let items = items.boxed();
     let state = Some((items, failed));
@@ -91,7 +91,7 @@ fn until_over(
                 Ok(None) => {}
                 Err(status) => {
                     if is_unavailable(&status) {
-                        failed();
+                        failed(&status);
                     }
                     return Some((Err(interpret(&status)), None));
                 }
