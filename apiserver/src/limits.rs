@@ -8,8 +8,8 @@ pub const JSON_PATCH_COPY_BYTES_MAX: usize = 3 * 1024 * 1024;
 pub const JSON_DEPTH_MAX: usize = 127;
 /// Length of a label or field selector, in bytes.
 pub const SELECTOR_BYTES_MAX: usize = 64 * 1024;
-/// Messages that may enclose a protobuf message. The deepest types of the API, schemas, take three for each level.
-pub const PROTOBUF_DEPTH_MAX: usize = 256;
+/// Structs that may enclose a value in protobuf: one more than JSON allows, so that what came as JSON can be read back.
+pub const PROTOBUF_DEPTH_MAX: usize = JSON_DEPTH_MAX + 1;
 use std::time::Duration;
 
 /// Largest body of a request (kube-apiserver's `MaxRequestBodyBytes`).

@@ -329,3 +329,35 @@ fn sample() -> Vec<(TypeRef, Vec<u8>)> {
     });
     SAMPLE.clone()
 }
+
+#[test]
+fn deeply_nested_messages_are_refused() {
+    let ty = builtin::registry()
+        .type_named("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+        .unwrap();
+    // A schema in a schema, in a "schema or array", and in a map of schemas.
+    let tag = |name: &str| usize::try_from(ty.field(name).unwrap().tag).unwrap();
+    for path in [vec![tag("not")], vec![1, tag("items")], vec![2, tag("properties")]] {
+        let nested = |depth: usize| {
+            let members = std::iter::repeat_n(&path, depth).flatten();
+            members.fold(Vec::new(), |inner: Vec<u8>, number| {
+                let mut outer = Vec::new();
+                put_varint(&mut outer, number << 3 | 2);
+                put_varint(&mut outer, inner.len());
+                outer.extend(inner);
+                outer
+            })
+        };
+        let deep = protobuf::decode_message(&nested(120), &ty).unwrap();
+        assert_eq!(protobuf::decode_message(&protobuf::encode_message(&deep, &ty), &ty), Ok(deep));
+        assert_eq!(protobuf::decode_message(&nested(2_000), &ty), Err(protobuf::DecodeError::Depth));
+    }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(u8::try_from(value & 0x7f).unwrap() | 0x80);
+        value >>= 7;
+    }
+    out.push(u8::try_from(value).unwrap());
+}

@@ -52,19 +52,58 @@ pub fn message(data: &[u8], ty: &Type) -> Result<Value, DecodeError> {
 }
 
 /// Reads a message over what an earlier part of the same field left, if it came in parts.
+///
+/// What calls itself here is kept apart from what does not, so that the calls that nest need little of the stack.
 fn read_message(data: &[u8], ty: &Type, slot: &mut Value, depth: usize) -> Result<(), DecodeError> {
+    match &ty.form {
+        Form::Struct => read_object(data, ty, slot, depth),
+        Form::SchemaOrArray(schema) | Form::SchemaOrBool(schema) | Form::SchemaOrStringArray(schema) => {
+            read_schema_or(Fields::new(data), ty, schema, slot, depth)
+        }
+        Form::List(item) => read_items(data, item, slot, depth),
+        Form::Map(item) => read_entries(data, item, slot, depth),
+        _ => read_leaf(data, ty, slot),
+    }
+}
+
+fn read_object(data: &[u8], ty: &Type, slot: &mut Value, depth: usize) -> Result<(), DecodeError> {
     let depth = depth.checked_sub(1).ok_or(DecodeError::Depth)?;
+    let mut map = if let Value::Object(map) = slot.take() { map } else { Map::new() };
+    read_struct(data, ty, &mut map, depth)?;
+    finish(&mut map, ty);
+    *slot = Value::Object(map);
+    Ok(())
+}
+
+fn read_items(data: &[u8], item: &ValueType, slot: &mut Value, depth: usize) -> Result<(), DecodeError> {
+    let (mut fields, mut items) = (Fields::new(data), Vec::new());
+    while let Some((number, payload)) = fields.next_field()? {
+        if number == FIRST {
+            read_element(payload, item, "Items", &mut items, depth)?;
+        }
+    }
+    *slot = Value::Array(items);
+    Ok(())
+}
+
+fn read_entries(data: &[u8], item: &ValueType, slot: &mut Value, depth: usize) -> Result<(), DecodeError> {
+    let (mut fields, mut map) = (Fields::new(data), Map::new());
+    while let Some((number, payload)) = fields.next_field()? {
+        if number == FIRST {
+            read_entry(bytes(payload, "Items")?, item, &mut map, depth)?;
+        }
+    }
+    *slot = Value::Object(map);
+    Ok(())
+}
+
+/// Reads a message in which no other nests.
+fn read_leaf(data: &[u8], ty: &Type, slot: &mut Value) -> Result<(), DecodeError> {
     let mut fields = Fields::new(data);
     match &ty.form {
-        Form::Struct => {
-            let mut map = if let Value::Object(map) = slot.take() { map } else { Map::new() };
-            read_struct(data, ty, &mut map, depth)?;
-            finish(&mut map, ty);
-            *slot = Value::Object(map);
-            return Ok(());
-        }
         Form::Time => *slot = read_time(fields, Layout::Seconds)?,
         Form::MicroTime => *slot = read_time(fields, Layout::Micros)?,
+        Form::IntOrString => *slot = read_int_or_string(fields)?,
         Form::Quantity => {
             *slot = zero_of(ty);
             while let Some((number, payload)) = fields.next_field()? {
@@ -74,34 +113,12 @@ fn read_message(data: &[u8], ty: &Type, slot: &mut Value, depth: usize) -> Resul
                 }
             }
         }
-        Form::IntOrString => *slot = read_int_or_string(fields)?,
-        Form::RawExtension | Form::FieldsV1 | Form::Json => {
+        _ => {
             while let Some((number, payload)) = fields.next_field()? {
                 if number == FIRST {
                     *slot = raw_json(bytes(payload, "Raw")?)?;
                 }
             }
-        }
-        Form::List(item) => {
-            let mut items = Vec::new();
-            while let Some((number, payload)) = fields.next_field()? {
-                if number == FIRST {
-                    read_element(payload, item, "Items", &mut items, depth)?;
-                }
-            }
-            *slot = Value::Array(items);
-        }
-        Form::Map(item) => {
-            let mut map = Map::new();
-            while let Some((number, payload)) = fields.next_field()? {
-                if number == FIRST {
-                    read_entry(bytes(payload, "Items")?, item, &mut map, depth)?;
-                }
-            }
-            *slot = Value::Object(map);
-        }
-        Form::SchemaOrArray(schema) | Form::SchemaOrBool(schema) | Form::SchemaOrStringArray(schema) => {
-            *slot = read_schema_or(fields, ty, schema, depth)?;
         }
     }
     Ok(())
@@ -162,29 +179,40 @@ fn read_value(
     depth: usize,
 ) -> Result<(), DecodeError> {
     match ty {
-        ValueType::String => *slot = Value::String(text(payload, name)?),
-        ValueType::Bool => *slot = Value::Bool(varint(payload, name)? != 0),
-        ValueType::Int32 => *slot = Value::from(int32(varint(payload, name)?)),
-        ValueType::Int64 => *slot = Value::from(varint(payload, name)?.cast_signed()),
-        ValueType::Float64 => {
-            let Payload::Fixed64(bits) = payload else { return Err(DecodeError::WireType(name.to_owned())) };
-            *slot = Number::from_f64(f64::from_bits(bits)).map_or(Value::from(0), Value::Number);
-        }
-        ValueType::Bytes => *slot = Value::String(base64::encode(bytes(payload, name)?)),
-        ValueType::Any => *slot = raw_json(bytes(payload, name)?)?,
-        ValueType::Message(ty) => read_message(bytes(payload, name)?, ty, slot, depth)?,
+        ValueType::Message(ty) => read_message(bytes(payload, name)?, ty, slot, depth),
         ValueType::List(item) => {
-            let mut items = if let Value::Array(items) = slot.take() { items } else { Vec::new() };
-            read_element(payload, item, name, &mut items, depth)?;
-            *slot = Value::Array(items);
+            if !slot.is_array() {
+                *slot = Value::Array(Vec::new());
+            }
+            slot.as_array_mut().map_or(Ok(()), |items| read_element(payload, item, name, items, depth))
         }
         ValueType::Map(item) => {
-            let mut map = if let Value::Object(map) = slot.take() { map } else { Map::new() };
-            read_entry(bytes(payload, name)?, item, &mut map, depth)?;
-            *slot = Value::Object(map);
+            if !slot.is_object() {
+                *slot = Value::Object(Map::new());
+            }
+            let entry = bytes(payload, name)?;
+            slot.as_object_mut().map_or(Ok(()), |map| read_entry(entry, item, map, depth))
+        }
+        _ => {
+            *slot = read_scalar(payload, ty, name)?;
+            Ok(())
         }
     }
-    Ok(())
+}
+
+fn read_scalar(payload: Payload<'_>, ty: &ValueType, name: &str) -> Result<Value, DecodeError> {
+    Ok(match ty {
+        ValueType::String => Value::String(text(payload, name)?),
+        ValueType::Bool => Value::Bool(varint(payload, name)? != 0),
+        ValueType::Int32 => Value::from(int32(varint(payload, name)?)),
+        ValueType::Int64 => Value::from(varint(payload, name)?.cast_signed()),
+        ValueType::Float64 => {
+            let Payload::Fixed64(bits) = payload else { return Err(DecodeError::WireType(name.to_owned())) };
+            Number::from_f64(f64::from_bits(bits)).map_or(Value::from(0), Value::Number)
+        }
+        ValueType::Bytes => Value::String(base64::encode(bytes(payload, name)?)),
+        _ => raw_json(bytes(payload, name)?)?,
+    })
 }
 
 /// Reads an element of a list, or several that are packed.
@@ -264,7 +292,13 @@ fn read_int_or_string(mut fields: Fields<'_>) -> Result<Value, DecodeError> {
     Ok(if is_string { Value::String(string) } else { Value::from(integer) })
 }
 
-fn read_schema_or(mut fields: Fields<'_>, ty: &Type, schema: &Type, depth: usize) -> Result<Value, DecodeError> {
+fn read_schema_or(
+    mut fields: Fields<'_>,
+    ty: &Type,
+    schema: &Type,
+    slot: &mut Value,
+    depth: usize,
+) -> Result<(), DecodeError> {
     let (mut own, mut allows, mut items) = (Value::Null, false, Vec::new());
     while let Some((number, payload)) = fields.next_field()? {
         match (&ty.form, number) {
@@ -281,11 +315,12 @@ fn read_schema_or(mut fields: Fields<'_>, ty: &Type, schema: &Type, depth: usize
             _ => {}
         }
     }
-    Ok(match ty.form {
+    *slot = match ty.form {
         Form::SchemaOrBool(_) if own.is_null() => Value::Bool(allows),
         _ if !items.is_empty() => Value::Array(items),
         _ => own,
-    })
+    };
+    Ok(())
 }
 
 /// Raw JSON within a message. It is bounded in depth like any other.
