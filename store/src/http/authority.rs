@@ -311,7 +311,7 @@ fn put_zeros(out: &mut Vec<u8>, len: usize) {
     let bits = len * CODE_BITS;
     put_integer(out, 0x80, 7, bits.div_ceil(8));
     out.resize(out.len() + bits / 8, 0);
-    if bits % 8 != 0 {
+    if !bits.is_multiple_of(8) {
         out.push(0xff >> (bits % 8));
     }
 }

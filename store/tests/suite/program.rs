@@ -27,23 +27,24 @@ fn command(directory: &Path) -> Command {
 impl Program {
     /// Starts on a free port and waits until it is ready.
     fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let mut child =
-            command(directory).arg("--listen-client-urls=http://127.0.0.1:0").args(arguments).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let child = command(directory).arg("--listen-client-urls=http://127.0.0.1:0").args(arguments).spawn().unwrap();
+        let mut program = Self { child, address: String::new() };
+        let log = BufReader::new(program.child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         // Reads to the end, so that the program never waits for its log.
         thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         let deadline = Instant::now() + PATIENCE;
         let mut seen = String::new();
-        loop {
+        while program.address.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = lines.recv_timeout(left).unwrap_or_else(|_| panic!("not ready; it said:\n{seen}"));
             seen.extend([&line, "\n"]);
             if line.contains("ready to serve client requests") {
                 let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-                return Self { child, address: line["address"].as_str().unwrap().to_owned() };
+                line["address"].as_str().unwrap().clone_into(&mut program.address);
             }
         }
+        program
     }
 
     fn get(&self, path: &str) -> String {

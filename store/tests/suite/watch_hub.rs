@@ -11,6 +11,7 @@ use pintle_store::watch::event::{Delivery, Filter, NO_WATCH};
 use pintle_store::watch::hub::{Chunk, Hub, HubLimits, StreamId};
 use pintle_store::watch::mailbox::{Capacity, Mailbox};
 use pintle_store::watch::{KeyRange, WatchOptions};
+use proptest::prelude::*;
 
 use crate::golden;
 
@@ -232,4 +233,180 @@ fn describe_event(event: &Event) -> String {
     };
     let was = event.prev_kv.as_ref().map(|kv| format!("(was {})", text(&kv.value))).unwrap_or_default();
     format!("{}:{change}{was}", kv.mod_revision)
+}
+
+/// A random step; numbers are taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    /// One transaction: keys, and whether each is put.
+    Apply(BTreeMap<u8, bool>),
+    Watch {
+        stream: bool,
+        keys: (u8, u8),
+        start: i64,
+        no_put: bool,
+    },
+    Cancel(usize),
+    Read(bool, usize),
+    CatchUp(usize),
+    Compact(i64),
+    AskProgress(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::collection::btree_map(0_u8..6, any::<bool>(), 1..4).prop_map(Step::Apply),
+        2 => (any::<bool>(), (0_u8..6, 0_u8..8), 0_i64..40, prop::bool::weighted(0.2))
+            .prop_map(|(stream, keys, start, no_put)| Step::Watch { stream, keys, start, no_put }),
+        1 => (0_usize..100).prop_map(Step::Cancel),
+        3 => (any::<bool>(), 0_usize..6).prop_map(|(stream, n)| Step::Read(stream, n)),
+        3 => (1_usize..4).prop_map(Step::CatchUp),
+        1 => (0_i64..40).prop_map(Step::Compact),
+        1 => any::<bool>().prop_map(Step::AskProgress),
+    ]
+}
+
+/// What one watch was asked for and has told.
+struct Told {
+    range: KeyRange,
+    first: i64,
+    no_put: bool,
+    begun: bool,
+    ended: bool,
+    events: Vec<Event>,
+    /// Nothing at or below this may follow.
+    seen: i64,
+}
+
+impl Told {
+    fn wants(&self, event: &Event) -> bool {
+        let kv = event.kv.as_ref().unwrap();
+        let filtered = self.no_put && event.r#type() == EventType::Put;
+        kv.mod_revision >= self.first && self.range.contains(&kv.key) && !filtered
+    }
+}
+
+/// By stream and name.
+type AllTold = BTreeMap<(&'static str, i64), Told>;
+
+/// Takes at most `limit` deliveries, checks each against what it means, and returns how many there were.
+fn take(machine: &mut Machine, stream: &'static str, limit: usize, all: &mut AllTold) -> usize {
+    let (id, mailbox) = machine.streams[stream].clone();
+    let mut context = Context::from_waker(Waker::noop());
+    for count in 0..limit {
+        let Poll::Ready(mail) = mailbox.poll(&mut context) else { return count };
+        if mail.resume {
+            machine.hub.resume(id);
+        }
+        match mail.delivery.unwrap() {
+            Delivery::Events { watch, events, revision } => {
+                let told = all.get_mut(&(stream, watch)).unwrap();
+                assert!(told.begun && !told.ended);
+                for event in events.iter() {
+                    let of = event.kv.as_ref().unwrap().mod_revision;
+                    assert!(of > told.seen && of <= revision, "an event at {of} between {} and {revision}", told.seen);
+                    told.events.push(event);
+                }
+                told.seen = revision;
+            }
+            Delivery::Progress { watch, revision } => {
+                for ((of, id), told) in all.iter_mut().filter(|(_, told)| told.begun && !told.ended) {
+                    if *of == stream && (watch == NO_WATCH || watch == *id) {
+                        assert!(revision >= told.seen);
+                        told.seen = revision;
+                    }
+                }
+            }
+            Delivery::Canceled { watch, .. } => all.get_mut(&(stream, watch)).unwrap().ended = true,
+            Delivery::Compacted { watch, compact_revision } => {
+                let told = all.get_mut(&(stream, watch)).unwrap();
+                told.ended = true;
+                assert!(told.seen.max(told.first - 1) + 1 < compact_revision, "nothing that was needed is gone");
+            }
+            Delivery::Created { watch, .. } => all.get_mut(&(stream, watch)).unwrap().begun = true,
+            Delivery::Refused { error, .. } => panic!("{error}"),
+        }
+    }
+    limit
+}
+
+impl Machine {
+    fn random_step(&mut self, number: usize, step: Step, told: &mut AllTold) {
+        let name = |stream: bool| if stream { "x" } else { "y" };
+        match step {
+            Step::Apply(changes) => {
+                let change = |(key, put): (u8, bool)| if put { format!("{key}={number}") } else { key.to_string() };
+                let changes: Vec<String> = changes.into_iter().map(change).collect();
+                self.run(&format!("apply {}", changes.join(" ")));
+            }
+            Step::Watch { stream, keys: (from, to), start, no_put } => {
+                let end = match to {
+                    7 => "\0".to_owned(),
+                    to if to > from => to.to_string(),
+                    _ => String::new(),
+                };
+                let range = KeyRange::from_request(from.to_string(), end);
+                let id = i64::try_from(number).unwrap() + 1;
+                let options = WatchOptions {
+                    range: range.clone(),
+                    start_revision: start,
+                    now: self.revision,
+                    id,
+                    filter: Filter { no_put, no_delete: false },
+                    prev_kv: number.is_multiple_of(2),
+                };
+                self.hub.watch(self.streams[name(stream)].0, options).unwrap();
+                let first = if start == 0 { self.revision + 1 } else { start };
+                let new = Told { range, first, no_put, begun: false, ended: false, events: Vec::new(), seen: 0 };
+                told.insert((name(stream), id), new);
+            }
+            Step::Cancel(number) => {
+                if let Some((stream, id)) = told.keys().nth(number % told.len().max(1)) {
+                    self.hub.cancel(self.streams[*stream].0, *id);
+                }
+            }
+            Step::Read(stream, limit) => {
+                take(self, name(stream), limit, told);
+            }
+            Step::CatchUp(events) => {
+                self.catch_up(events);
+            }
+            Step::Compact(revision) => {
+                if revision > self.compacted && revision <= self.revision {
+                    self.run(&format!("compact {revision}"));
+                }
+            }
+            Step::AskProgress(stream) => self.hub.request_progress(self.streams[name(stream)].0),
+        }
+    }
+}
+
+proptest! {
+    /// Whatever clients do and however slowly they read, a watch tells every change that it was asked for, once, in order, and a revision
+    /// that it says it has seen is seen.
+    #[test]
+    fn watches_tell_everything_once(steps in prop::collection::vec(step(), 1..120)) {
+        let mut machine = Machine::default();
+        machine.run("limits queue=3 recent=3 group=2");
+        machine.run("open x");
+        machine.run("open y");
+        let mut told = AllTold::new();
+        for (number, step) in steps.into_iter().enumerate() {
+            machine.random_step(number, step, &mut told);
+        }
+        // Catching up first: it may leave mail even if nobody is left waiting.
+        while machine.catch_up(2) != "nobody waits"
+            || take(&mut machine, "x", 10, &mut told) + take(&mut machine, "y", 10, &mut told) > 0
+        {}
+        for ((stream, id), told) in &told {
+            let plain = |event: &Event| Event { prev_kv: None, ..event.clone() };
+            let expected = machine.history.iter().filter(|event| told.wants(event)).map(plain);
+            let seen = told.events.iter().map(plain);
+            if told.ended {
+                prop_assert!(seen.eq(expected.take(told.events.len())), "a beginning of it, on {stream} {id}");
+            } else {
+                prop_assert!(seen.eq(expected), "all of it, on {stream} {id}");
+            }
+        }
+    }
 }
