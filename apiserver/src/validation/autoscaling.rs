@@ -478,13 +478,13 @@ const POPULATE: &str = "must populate information for the given metric source";
 /// Judges a new autoscaling/v2 autoscaler.
 pub fn create(scaler: &Node<'_>, errors: &mut Errors) {
     meta::validate_kube(&scaler.at("metadata"), true, formats::subdomain_name, errors);
-    validate_spec(&scaler.at("spec"), errors);
+    validate_spec(&scaler.at("spec"), None, errors);
 }
 
 /// Judges a changed autoscaling/v2 autoscaler.
 pub fn update(scaler: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
     meta::validate_kube_update(&scaler.at("metadata"), &old.at("metadata"), errors);
-    validate_spec(&scaler.at("spec"), errors);
+    validate_spec(&scaler.at("spec"), Some(&old.at("spec")), errors);
 }
 
 /// Judges an autoscaler's changed status.
@@ -510,7 +510,7 @@ pub fn update_v1(scaler: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
     update(&Node::root(&as_v2(scaler)), &Node::root(&as_v2(old)), errors);
 }
 
-fn validate_spec(spec: &Node<'_>, errors: &mut Errors) {
+fn validate_spec(spec: &Node<'_>, old: Option<&Node<'_>>, errors: &mut Errors) {
     let (min, max) = (spec.at("minReplicas"), spec.at("maxReplicas"));
     if min.present() && min.int() < 1 {
         errors.push(min.invalid_int("must be greater than or equal to 1"));
@@ -523,7 +523,16 @@ fn validate_spec(spec: &Node<'_>, errors: &mut Errors) {
     if min.present() && max.int() < min.int() {
         errors.push(max.invalid_int("must be greater than or equal to `minReplicas`"));
     }
-    object_reference(&spec.at("scaleTargetRef"), errors);
+    let target = spec.at("scaleTargetRef");
+    object_reference(&target, errors);
+    let unchanged = old
+        .map(|old| old.at("scaleTargetRef"))
+        .is_some_and(|old| ["apiVersion", "kind"].into_iter().all(|name| old.text(name) == target.text(name)));
+    if unchanged {
+        errors.retain(|error| error.field != "spec.scaleTargetRef.apiVersion");
+    } else if target.text("kind") != "ReplicationController" && !target.text("apiVersion").contains('/') {
+        errors.push(target.at("apiVersion").invalid_text("apiVersion must specify API group"));
+    }
     let metrics = spec.at("metrics");
     for metric in metrics.items() {
         validate_metric(&metric, errors);

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::edit::{Fields, add_missing, each, is_empty, object, set, set_empty, text, within, within_new};
-use super::field::{Error, Errors, Path};
+use super::field::{Error, Errors, Path, go_quote};
 use super::node::Node;
 use super::quantity::Quantity;
 use super::{addresses, formats, go_struct, meta, pod, resources};
@@ -120,6 +120,38 @@ fn taints(taints: &Node<'_>, errors: &mut Errors) {
     }
 }
 
+fn declared_features(node: &Node<'_>, errors: &mut Errors) {
+    let mut previous = None;
+    for feature in node.at("status").at("declaredFeatures").items() {
+        let name = feature.str();
+        let word = |word: &str| {
+            word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.chars().all(|c| c.is_ascii_alphanumeric())
+        };
+        let problem = if name.len() > formats::DNS_SUBDOMAIN_MAX_BYTES {
+            Some(format!("must be no more than {} characters", formats::DNS_SUBDOMAIN_MAX_BYTES))
+        } else if !(name.starts_with(|c: char| c.is_ascii_uppercase()) && name.split('/').all(word)) {
+            Some(
+                "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature \
+                 or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+                    .to_owned(),
+            )
+        } else {
+            None
+        };
+        match previous {
+            Some(previous) if previous == name => errors.push(feature.duplicate()),
+            Some(previous) if previous > name => {
+                errors.push(feature.invalid_text("list must be sorted alphabetically"))
+            }
+            _ => {}
+        }
+        if let Some(problem) = problem {
+            errors.push(feature.invalid_text(format!("invalid feature name {}: {problem}", go_quote(name))));
+        }
+        previous = Some(name);
+    }
+}
+
 fn node_resources(node: &Node<'_>, errors: &mut Errors) {
     for name in ["capacity", "allocatable"] {
         let amounts = node.at("status").at(name);
@@ -136,6 +168,7 @@ pub fn create_node(node: &Node<'_>, errors: &mut Errors) {
     let spec = node.at("spec");
     taints(&spec.at("taints"), errors);
     node_resources(node, errors);
+    declared_features(node, errors);
     let cidrs = spec.at("podCIDRs");
     for cidr in cidrs.items() {
         addresses::legacy_cidr(&cidr, errors);
@@ -156,10 +189,17 @@ pub fn create_node(node: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-/// Judges a changed node, or its changed status.
+/// Judges a changed node.
 pub fn update_node(node: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
+    create_node(node, errors);
+    status_node(node, old, errors);
+}
+
+/// Judges a changed status of a node.
+pub fn status_node(node: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
     meta::validate_kube_update(&node.at("metadata"), &old.at("metadata"), errors);
     node_resources(node, errors);
+    declared_features(node, errors);
     let (spec, old_spec) = (node.at("spec"), old.at("spec"));
     let addresses = node.at("status").at("addresses");
     for (i, address) in addresses.items().enumerate() {

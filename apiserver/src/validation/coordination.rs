@@ -18,6 +18,7 @@ pub fn update_lease(lease: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
     lease_spec(&lease.at("spec"), errors);
 }
 
+/// The fields of coordinated leader election are dropped, as its feature is off.
 fn lease_spec(spec: &Node<'_>, errors: &mut Errors) {
     let duration = spec.at("leaseDurationSeconds");
     if duration.present() && duration.int() <= 0 {
@@ -26,18 +27,5 @@ fn lease_spec(spec: &Node<'_>, errors: &mut Errors) {
     let transitions = spec.at("leaseTransitions");
     if transitions.int() < 0 {
         errors.push(transitions.invalid_int("must be greater than or equal to 0"));
-    }
-    let strategy = spec.at("strategy");
-    if strategy.present() {
-        let reported = Node { value: strategy.value, path: strategy.path.child("strategy") };
-        if strategy.str().contains('/') {
-            meta::label_key(&reported, errors);
-        } else {
-            reported.one_of(&["OldestEmulationVersion"], errors);
-        }
-    }
-    let holder = spec.at("preferredHolder");
-    if !holder.is_empty() && strategy.is_empty() {
-        errors.push(holder.forbidden("may only be specified if `strategy` is defined"));
     }
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::field::Errors;
 use super::node::Node;
 use super::{
-    admissionregistration, apiextensions, autoscaling, batch, cluster, config, coordination, events, flowcontrol,
-    formats, meta, networking, pod, policy, rbac, resource, runtime_class, scheduling, service, storage, tokens,
-    volume, workload,
+    admissionregistration, apiextensions, autoscaling, batch, certificates, cluster, config, coordination, events,
+    flowcontrol, formats, meta, networking, pod, policy, rbac, resource, runtime_class, scheduling, service, storage,
+    tokens, volume, workload,
 };
 use crate::schema::GroupVersionKind;
 
@@ -118,7 +118,11 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
             _ => None,
         },
         "certificates.k8s.io" => match gvk.kind.as_str() {
-            "CertificateSigningRequest" => Some(Rules::cluster(nothing)),
+            "CertificateSigningRequest" => Some(
+                Rules::cluster(nothing)
+                    .judged(certificates::create_request, certificates::update_request)
+                    .status(certificates::status_request),
+            ),
             _ => None,
         },
         "coordination.k8s.io" => match gvk.kind.as_str() {
@@ -196,7 +200,7 @@ fn core(kind: &str) -> Option<Rules> {
             .status(cluster::status_namespace),
         "Node" => Rules::cluster(cluster::default_node)
             .judged(cluster::create_node, cluster::update_node)
-            .status(cluster::update_node),
+            .status(cluster::status_node),
         "PersistentVolume" => Rules::cluster(volume::default_persistent_volume)
             .judged(volume::create_persistent_volume, volume::update_persistent_volume)
             .status(volume::status_persistent_volume),
@@ -299,10 +303,14 @@ fn rbac_kinds(kind: &str) -> Option<Rules> {
 
 fn resource_kinds(kind: &str) -> Option<Rules> {
     Some(match kind {
-        "DeviceClass" => Rules::cluster(nothing),
-        "ResourceClaim" => Rules::namespaced(resource::default_claim),
-        "ResourceClaimTemplate" => Rules::namespaced(resource::default_claim_template),
-        "ResourceSlice" => Rules { default_time: resource::default_slice, ..Rules::cluster(nothing) },
+        "DeviceClass" => Rules::cluster(nothing).judged(resource::create_class, resource::update_class),
+        "ResourceClaim" => Rules::namespaced(resource::default_claim)
+            .judged(resource::create_claim, resource::update_claim)
+            .status(resource::status_claim),
+        "ResourceClaimTemplate" => Rules::namespaced(resource::default_claim_template)
+            .judged(resource::create_template, resource::update_template),
+        "ResourceSlice" => Rules { default_time: resource::default_slice, ..Rules::cluster(nothing) }
+            .judged(resource::create_slice, resource::update_slice),
         _ => return None,
     })
 }

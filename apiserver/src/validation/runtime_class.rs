@@ -8,7 +8,7 @@ use super::{formats, go_struct, meta, pod};
 
 /// Judges a new runtime class.
 pub fn create(class: &Node<'_>, errors: &mut Errors) {
-    meta::validate_kube(&class.at("metadata"), false, formats::subdomain_name, errors);
+    meta::validate(&class.at("metadata"), false, formats::subdomain_name, errors);
     let handler = class.at("handler");
     if handler.is_empty() {
         errors.push(handler.required(""));
@@ -36,6 +36,6 @@ pub fn create(class: &Node<'_>, errors: &mut Errors) {
 
 /// Judges a changed runtime class.
 pub fn update(class: &Node<'_>, old: &Node<'_>, errors: &mut Errors) {
-    meta::validate_kube_update(&class.at("metadata"), &old.at("metadata"), errors);
+    meta::validate_update(&class.at("metadata"), &old.at("metadata"), errors);
     class.at("handler").immutable(old.get("handler"), errors);
 }

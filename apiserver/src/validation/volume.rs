@@ -608,7 +608,12 @@ fn ephemeral(source: &Node<'_>, errors: &mut Errors) {
         errors.push(template.required(""));
         return;
     }
-    let metadata = template.at("metadata");
+    template_metadata(&template.at("metadata"), errors);
+    validate_claim_spec(&template.at("spec"), errors);
+}
+
+/// Judges the metadata of a template, which can only have labels and annotations.
+pub fn template_metadata(metadata: &Node<'_>, errors: &mut Errors) {
     meta::annotations(&metadata.at("annotations"), errors);
     meta::labels(&metadata.at("labels"), errors);
     for name in [
@@ -632,7 +637,6 @@ fn ephemeral(source: &Node<'_>, errors: &mut Errors) {
             drop(field);
         }
     }
-    validate_claim_spec(&template.at("spec"), errors);
 }
 
 fn image_source(source: &Node<'_>, errors: &mut Errors) {

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::testdata;
 
 /// What passes today; a change may only raise it.
-const PASSING_FLOOR: usize = 8371;
+const PASSING_FLOOR: usize = 8778;
 
 #[derive(Deserialize)]
 struct Recording {
@@ -184,6 +184,11 @@ fn prepare_update(gvk: &GroupVersionKind, new: &mut Value, old: &mut Value) {
                     annotations.insert(TEMPLATE_GENERATION.to_owned(), json!(generation.to_string()));
                 }
             }
+        }
+    }
+    if gvk.kind == "CertificateSigningRequest" {
+        for part in ["spec", "status"] {
+            new[part] = old[part].clone();
         }
     }
     let template = |object: &Value| object.pointer("/spec/template").cloned();
