@@ -36,7 +36,7 @@ pub(super) fn grant<R: Reader>(
 /// Ends a lease; its keys are deleted as one revision, in order.
 pub(super) fn revoke<R: Reader>(
     writer: &mut Writer<'_, R>,
-    request: &pb::LeaseRevokeRequest,
+    request: pb::LeaseRevokeRequest,
 ) -> Result<pb::LeaseRevokeResponse> {
     if find(writer, request.id)?.is_none() {
         return Err(StoreError::LeaseNotFound);

@@ -73,7 +73,7 @@ fn dispatch<R: Reader>(writer: &mut Writer<'_, R>, command: &Command) -> Result<
         Command::Txn(request) => Response::Txn(kv::txn(writer, request)?),
         Command::Compact(request) => Response::Compact(kv::compact(writer, request)?),
         Command::LeaseGrant(request) => Response::LeaseGrant(lease::grant(writer, request)?),
-        Command::LeaseRevoke(request) => Response::LeaseRevoke(lease::revoke(writer, request)?),
+        Command::LeaseRevoke(request) => Response::LeaseRevoke(lease::revoke(writer, *request)?),
         Command::LeaseCheckpoint(request) => Response::LeaseCheckpoint(lease::checkpoint(writer, request)?),
         Command::Alarm(request) => Response::Alarm(alarm::alarm(writer, request)?),
     })

@@ -68,12 +68,11 @@ impl Cursor for MemoryCursor<'_> {
 
     fn advance(&mut self) -> Result<(), EngineError> {
         if let Some((key, _)) = self.current {
-            match self.direction {
-                Direction::Forward => self.settle(Bound::Excluded(key.clone()), self.upper()),
-                Direction::Reverse => {
-                    self.settle(Bound::Included(self.span.start.clone()), Bound::Excluded(key.clone()))
-                }
-            }
+            let (lower, upper) = match self.direction {
+                Direction::Forward => (Bound::Excluded(key.clone()), self.upper()),
+                Direction::Reverse => (Bound::Included(self.span.start.clone()), Bound::Excluded(key.clone())),
+            };
+            self.settle(lower, upper);
         }
         Ok(())
     }

@@ -282,7 +282,7 @@ pub fn inverted_revision(revision: Revision) -> [u8; REVISION_BYTES] {
 }
 
 /// Turns a [`versions_prefix`] into a bound after every version of its key and before the next key's.
-pub fn past_all_versions(prefix: &mut Vec<u8>) {
+pub fn past_all_versions(prefix: &mut [u8]) {
     if let Some(last) = prefix.last_mut() {
         // Between the terminator's last byte and the escape that would continue the key.
         *last += 1;

@@ -51,17 +51,17 @@ struct Position {
 
 impl Default for Directory {
     fn default() -> Self {
-        Self::of_blocks(vec![Block { start: Bytes::new(), keys: 0 }])
+        Self::of_blocks(&[Block { start: Bytes::new(), keys: 0 }])
     }
 }
 
 impl Directory {
     /// Counts all live keys.
     pub fn load(reader: &impl Reader) -> Result<Self> {
-        Ok(Self::of_blocks(cut(reader, &Span::all())?))
+        Ok(Self::of_blocks(&cut(reader, &Span::all())?))
     }
 
-    fn of_blocks(blocks: Vec<Block>) -> Self {
+    fn of_blocks(blocks: &[Block]) -> Self {
         let chunks = blocks.chunks(CHUNK_BLOCKS).map(|blocks| Arc::new(Chunk::new(blocks.to_vec()))).collect();
         Self { chunks }
     }

@@ -12,12 +12,20 @@ use crate::engine::{Column, Cursor, Direction, EngineError, Reader, Span, WriteB
 /// The changes of one column; `None` is a removal.
 type Changes = BTreeMap<Bytes, Option<Bytes>>;
 
+/// What a change took the place of.
+enum Replaced {
+    /// What the base says of the key.
+    Base,
+    /// An earlier change.
+    Change(Option<Bytes>),
+}
+
 /// A reader whose contents can be changed, and changed back to the last savepoint.
 pub struct Overlay<'a, R> {
     base: &'a R,
     columns: [Changes; Column::COUNT],
-    /// What each change since the savepoint replaced; an inner `None` is "no change was pending".
-    undo: Vec<(Column, Bytes, Option<Option<Bytes>>)>,
+    /// What each change since the savepoint replaced.
+    undo: Vec<(Column, Bytes, Replaced)>,
 }
 
 impl<'a, R: Reader> Overlay<'a, R> {
@@ -37,7 +45,8 @@ impl<'a, R: Reader> Overlay<'a, R> {
     }
 
     fn change(&mut self, column: Column, key: Bytes, value: Option<Bytes>) {
-        let replaced = self.columns[column as usize].insert(key.clone(), value);
+        let replaced =
+            self.columns[column as usize].insert(key.clone(), value).map_or(Replaced::Base, Replaced::Change);
         self.undo.push((column, key, replaced));
     }
 
@@ -51,8 +60,8 @@ impl<'a, R: Reader> Overlay<'a, R> {
         while let Some((column, key, replaced)) = self.undo.pop() {
             let changes = &mut self.columns[column as usize];
             match replaced {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(&key),
+                Replaced::Change(value) => changes.insert(key, value),
+                Replaced::Base => changes.remove(&key),
             };
         }
     }

@@ -227,13 +227,13 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         let length = b - a;
         let quarter = length / 4;
         let mut exchanges = 0;
-        let (mut i, mut j, mut k) = (a + quarter, a + quarter * 2, a + quarter * 3);
+        let (mut left, mut centre, mut right) = (a + quarter, a + quarter * 2, a + quarter * 3);
         if length >= SHORTEST_NINTHER {
-            i = self.median(i - 1, i, i + 1, &mut exchanges);
-            j = self.median(j - 1, j, j + 1, &mut exchanges);
-            k = self.median(k - 1, k, k + 1, &mut exchanges);
+            left = self.median(left - 1, left, left + 1, &mut exchanges);
+            centre = self.median(centre - 1, centre, centre + 1, &mut exchanges);
+            right = self.median(right - 1, right, right + 1, &mut exchanges);
         }
-        let pivot = self.median(i, j, k, &mut exchanges);
+        let pivot = self.median(left, centre, right, &mut exchanges);
         match exchanges {
             0 => (pivot, Hint::Increasing),
             MAX_EXCHANGES => (pivot, Hint::Decreasing),

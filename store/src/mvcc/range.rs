@@ -37,6 +37,7 @@ pub fn span(key: &Bytes, range_end: &Bytes) -> Span {
 }
 
 /// The header of a response at a revision; the node fills in who answers.
+#[expect(clippy::unnecessary_wraps, reason = "header fields of messages are optional")]
 pub(crate) fn header(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..ResponseHeader::default() })
 }
@@ -133,7 +134,9 @@ impl<R: Reader> Source<'_, R> {
             response.more = true;
         }
         if request.keys_only && plan.target == SortTarget::Value {
-            kvs.iter_mut().for_each(|kv| kv.value = Bytes::new());
+            for kv in &mut kvs {
+                kv.value = Bytes::new();
+            }
         }
         response.count = count_field(if found.complete { found.seen } else { self.count(&span, at)? });
         response.kvs = kvs;
