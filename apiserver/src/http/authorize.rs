@@ -24,7 +24,7 @@ pub fn refused_as(user: &User, info: &RequestInfo, verb: &str) -> Status {
     refusal(user, info, &attributes, "")
 }
 
-fn attributes<'a>(info: &'a RequestInfo) -> Attributes<'a> {
+fn attributes(info: &RequestInfo) -> Attributes<'_> {
     if !info.is_resource {
         return Attributes::Path { verb: info.verb, path: &info.path };
     }

@@ -65,15 +65,14 @@ impl RequestInfo {
             info.verb = "watch";
             deprecated_watch = true;
         }
-        if parts.first() == Some(&"namespaces") {
-            if let Some(namespace) = parts.get(1) {
+        if parts.first() == Some(&"namespaces")
+            && let Some(namespace) = parts.get(1) {
                 info.namespace = (*namespace).to_owned();
                 // Beyond a name and what a namespace has itself, the rest is a resource inside it.
                 if parts.get(2).is_some_and(|word| !NAMESPACE_SUBRESOURCES.contains(word)) {
                     parts.drain(..2);
                 }
             }
-        }
         info.parts = parts.iter().map(|&p| p.to_owned()).collect();
         let part = |i: usize| info.parts.get(i).cloned().unwrap_or_default();
         (info.resource, info.name, info.subresource) = (part(0), part(1), part(2));

@@ -428,18 +428,15 @@ pub fn field_selector(selector: &Node<'_>, supported: &[&str], errors: &mut Erro
         errors.push(field.invalid_text(format!("error converting fieldPath: {failure}")));
         return;
     }
-    match subscripted {
-        Some((path, subscript)) => {
-            let key = if path == "metadata.annotations" { subscript.to_lowercase() } else { subscript.to_owned() };
-            for message in formats::label_key(&key) {
-                errors.push(Error::invalid(&selector.path, key.as_str(), message));
-            }
+    if let Some((path, subscript)) = subscripted {
+        let key = if path == "metadata.annotations" { subscript.to_lowercase() } else { subscript.to_owned() };
+        for message in formats::label_key(&key) {
+            errors.push(Error::invalid(&selector.path, key.as_str(), message));
         }
-        None => {
-            let path = if field.str() == "spec.host" { "spec.nodeName" } else { field.str() };
-            if !supported.contains(&path) {
-                errors.push(Error::not_supported(&field.path, path, supported));
-            }
+    } else {
+        let path = if field.str() == "spec.host" { "spec.nodeName" } else { field.str() };
+        if !supported.contains(&path) {
+            errors.push(Error::not_supported(&field.path, path, supported));
         }
     }
 }
@@ -864,7 +861,7 @@ pub fn seccomp_profile(profile: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-/// Judges an optional AppArmor profile.
+/// Judges an optional `AppArmor` profile.
 pub fn app_armor_profile(profile: &Node<'_>, errors: &mut Errors) {
     const NEEDS_PROFILE: &str = "must be set when AppArmor type is Localhost";
     if !profile.present() {

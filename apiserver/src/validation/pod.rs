@@ -44,11 +44,10 @@ pub fn default_pod(pod: &mut Value) {
 /// On the host's network a container's port is the host's.
 fn default_host_ports(container: &mut Fields) {
     each(container, "ports", |port| {
-        if is_empty(port, "hostPort") {
-            if let Some(number) = port.get("containerPort").cloned() {
+        if is_empty(port, "hostPort")
+            && let Some(number) = port.get("containerPort").cloned() {
                 set(port, "hostPort", number);
             }
-        }
     });
 }
 
@@ -247,7 +246,7 @@ fn validate_annotations(annotations: &Node<'_>, spec: &Node<'_>, errors: &mut Er
     }
     if annotations.has(DELETION_COST) {
         let cost = annotations.text(DELETION_COST);
-        let leads_well = matches!(cost.as_bytes(), [b'1'..=b'9', ..] | [b'-', ..] | [b'0']);
+        let leads_well = matches!(cost.as_bytes(), [b'1'..=b'9' | b'-', ..] | [b'0']);
         if cost.parse::<i32>().is_err() || !leads_well {
             let path = annotations.path.key(DELETION_COST);
             errors.push(Error::invalid(&path, cost, "must be a 32bit integer"));
@@ -627,13 +626,12 @@ fn validate_host_process(spec: &Node<'_>, errors: &mut Errors) {
     for container in all_containers(spec) {
         all += 1;
         let own = of(&container);
-        if let (Some(pod), Some(own)) = (pod, own) {
-            if pod != own {
+        if let (Some(pod), Some(own)) = (pod, own)
+            && pod != own {
                 let path = container.path.child("securityContext").child("windowsOptions").child("hostProcess");
                 let message = format!("pod hostProcess value must be identical if both are specified, was {pod}");
                 errors.push(Error::invalid(&path, own, message));
             }
-        }
         host += usize::from(own.or(pod).unwrap_or(false));
     }
     if host == 0 {
@@ -802,7 +800,7 @@ fn validate_file_key_volumes(spec: &Node<'_>, errors: &mut Errors) {
         for variable in container.at("env").items() {
             let Some(file) = variable.at("valueFrom").at("fileKeyRef").some() else { continue };
             let name = file.at("volumeName");
-            match volumes.items().filter(|volume| volume.text("name") == name.str()).last() {
+            match volumes.items().rfind(|volume| volume.text("name") == name.str()) {
                 None => errors.push(Error::not_found(&name.path, name.str())),
                 Some(volume) if !volume.has("emptyDir") => {
                     errors.push(name.invalid_text("referenced volume must be of type emptyDir"));

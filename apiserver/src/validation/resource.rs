@@ -215,7 +215,7 @@ pub fn update_template(template: &Node<'_>, old: &Node<'_>, errors: &mut Errors)
 /// Whether a name is of a request, or of a request and one of its alternatives.
 fn is_request(devices: &Node<'_>, name: &str) -> bool {
     let (request, alternative) = name.split_once('/').map_or((name, None), |(a, b)| (a, Some(b)));
-    let found = devices.at("requests").items().filter(|it| it.text("name") == request).last();
+    let found = devices.at("requests").items().rfind(|it| it.text("name") == request);
     found.is_some_and(|found| {
         alternative.is_none_or(|name| found.at("firstAvailable").items().any(|it| it.text("name") == name))
     })
@@ -694,7 +694,7 @@ fn binding(device: &Node<'_>, errors: &mut Errors) {
             if conditions.strings().take(i).any(|other| other == condition.str()) {
                 errors.push(condition.duplicate());
             }
-            if std::ptr::eq(conditions, &bad) && good.strings().any(|other| other == condition.str()) {
+            if std::ptr::eq(conditions, &raw const bad) && good.strings().any(|other| other == condition.str()) {
                 let detail = "bindingFailureConditions must not overlap with bindingConditions";
                 errors.push(condition.invalid_text(detail));
             }

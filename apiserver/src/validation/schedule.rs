@@ -121,7 +121,7 @@ fn parse_range(range: &str, names: &[&str], min: u32, max: u32) -> Result<(), St
 fn number_or_name(text: &str, names: &[&str]) -> Result<u32, String> {
     let lower = text.to_lowercase();
     if let Some(at) = names.iter().position(|name| *name == lower) {
-        let first = if names.first() == Some(&"jan") { 1 } else { 0 };
+        let first = u32::from(names.first() == Some(&"jan"));
         return u32::try_from(at).map(|at| at + first).map_err(|error| error.to_string());
     }
     number(text)
@@ -130,12 +130,9 @@ fn number_or_name(text: &str, names: &[&str]) -> Result<u32, String> {
 fn number(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let syntactic = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    match text.parse::<i64>() {
-        Ok(number) => u32::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}")),
-        Err(_) => {
-            let reason = if syntactic { "value out of range" } else { "invalid syntax" };
-            Err(format!("failed to parse int from {text}: strconv.Atoi: parsing {}: {reason}", go_quote(text)))
-        }
+    if let Ok(number) = text.parse::<i64>() { u32::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}")) } else {
+        let reason = if syntactic { "value out of range" } else { "invalid syntax" };
+        Err(format!("failed to parse int from {text}: strconv.Atoi: parsing {}: {reason}", go_quote(text)))
     }
 }
 

@@ -40,7 +40,7 @@ pub fn default_volume_attachment(attachment: &mut Value) {
             within(spec, "source", |source| {
                 within(source, "inlineVolumeSpec", |spec| {
                     volume::default_shared_sources(spec);
-                })
+                });
             });
         });
     });

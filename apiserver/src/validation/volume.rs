@@ -36,7 +36,7 @@ pub fn default_volume(volume: &mut Fields) {
         each(projected, "sources", |source| {
             within(source, "downwardAPI", default_downward_items);
             within(source, "serviceAccountToken", |token| {
-                set_absent(token, "expirationSeconds", PROJECTED_TOKEN_SECONDS)
+                set_absent(token, "expirationSeconds", PROJECTED_TOKEN_SECONDS);
             });
         });
     });

@@ -90,7 +90,7 @@ fn judged(kind: &str, errors: &[field::Error]) -> Result<(), Status> {
 /// Field errors as the causes of a status.
 pub fn causes(errors: &[field::Error]) -> Vec<Cause> {
     let cause =
-        |e: &field::Error| Cause { reason: e.kind.reason().to_owned(), message: e.body(), field: e.field.to_string() };
+        |e: &field::Error| Cause { reason: e.kind.reason().to_owned(), message: e.body(), field: e.field.clone() };
     errors.iter().map(cause).collect()
 }
 

@@ -91,7 +91,7 @@ fn kept(spec: &ResourceSpec, subresource: &str) -> &'static [&'static str] {
 pub fn reset_fields(spec: &ResourceSpec, subresource: &str) -> FieldSet {
     let mut set = FieldSet::default();
     for path in kept(spec, subresource) {
-        let path: Vec<PathElement> = path.split('.').map(|field| PathElement::field(field)).collect();
+        let path: Vec<PathElement> = path.split('.').map(PathElement::field).collect();
         set.insert(&path);
     }
     set

@@ -49,7 +49,7 @@ async fn session(binary: &Path, server: &Server, dir: &Path, namespace: &str) {
     assert_eq!(kubectl.run(&["get", "deployment", "web", "-o", "jsonpath={.spec.replicas}"]), "2");
     assert_eq!(kubectl.run(&["get", "deployment", "web", "-o", "go-template={{.spec.replicas}}"]), "2");
     let columns = kubectl.run(&["get", "deployment", "web", "-o", "custom-columns=N:.metadata.name"]);
-    assert!(columns.starts_with("N") && columns.contains("web"), "{columns}");
+    assert!(columns.starts_with('N') && columns.contains("web"), "{columns}");
     assert!(kubectl.run(&["describe", "deployment", "web"]).contains("StrategyType:"));
 
     // Changed in every way.
