@@ -14,7 +14,7 @@ use crate::codec::negotiate::Accepted;
 use crate::error::Status;
 use crate::http::query::Query;
 use crate::http::request_info::RequestInfo;
-use crate::verbs::{self, Api};
+use crate::verbs::{self, Api, Warnings};
 
 /// Why the objects could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,7 @@ async fn create(api: &Arc<Api>, path: &str, object: &Value) -> Result<(), Bootst
         user_agent: "kube-apiserver",
         body: Bytes::from(object.to_string()),
         now: Timestamp::now(),
+        warnings: Warnings::default(),
     };
     match verbs::run(&request).await {
         Ok(_) => Ok(()),

@@ -81,11 +81,11 @@ impl Pki {
             kubeconfig: data_dir.join("admin.kubeconfig"),
         };
         if !pki.serving_certificate.exists() || !pki.serving_key.exists() {
-            ca.issue(&pki.serving_certificate, &pki.serving_key, serving(names))?;
+            ca.issue(&pki.serving_certificate, &pki.serving_key, &serving(names))?;
         }
         let (admin_certificate, admin_key) = (dir.join("admin.crt"), dir.join("admin.key"));
         if !admin_certificate.exists() || !admin_key.exists() {
-            ca.issue(&admin_certificate, &admin_key, client("kubernetes-admin", "system:masters"))?;
+            ca.issue(&admin_certificate, &admin_key, &client("kubernetes-admin", "system:masters"))?;
         }
         if !pki.service_account_key.exists() {
             let key = generate(&pki.service_account_key)?;
@@ -126,7 +126,7 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, pair) })
     }
 
-    fn issue(&self, certificate: &Path, key: &Path, params: CertificateParams) -> Result<(), PkiError> {
+    fn issue(&self, certificate: &Path, key: &Path, params: &CertificateParams) -> Result<(), PkiError> {
         let pair = generate(key)?;
         let signed = params.signed_by(&pair, &self.issuer);
         let signed = signed.map_err(|source| PkiError::Unusable { path: certificate.to_owned(), source })?;

@@ -50,9 +50,9 @@ impl RequestInfo {
         }
         parts.remove(0);
         if grouped {
-            info.group = parts.remove(0).to_owned();
+            parts.remove(0).clone_into(&mut info.group);
         }
-        info.version = parts.remove(0).to_owned();
+        parts.remove(0).clone_into(&mut info.version);
         info.is_resource = true;
         info.verb = api_verb(method);
 
@@ -66,13 +66,14 @@ impl RequestInfo {
             deprecated_watch = true;
         }
         if parts.first() == Some(&"namespaces")
-            && let Some(namespace) = parts.get(1) {
-                info.namespace = (*namespace).to_owned();
-                // Beyond a name and what a namespace has itself, the rest is a resource inside it.
-                if parts.get(2).is_some_and(|word| !NAMESPACE_SUBRESOURCES.contains(word)) {
-                    parts.drain(..2);
-                }
+            && let Some(namespace) = parts.get(1)
+        {
+            (*namespace).clone_into(&mut info.namespace);
+            // Beyond a name and what a namespace has itself, the rest is a resource inside it.
+            if parts.get(2).is_some_and(|word| !NAMESPACE_SUBRESOURCES.contains(word)) {
+                parts.drain(..2);
             }
+        }
         info.parts = parts.iter().map(|&p| p.to_owned()).collect();
         let part = |i: usize| info.parts.get(i).cloned().unwrap_or_default();
         (info.resource, info.name, info.subresource) = (part(0), part(1), part(2));

@@ -16,23 +16,15 @@ pub fn reply(reply: Reply, accepted: Accepted) -> Response<Body> {
         ReplyBody::Chunks(chunks) => (body::stream(stream::iter(chunks)), accepted.encoding.media_type()),
         ReplyBody::Watch(frames) => (body::stream(frames), watch_media_type(accepted.encoding)),
     };
-    let mut response = with_type(StatusCode::from_u16(reply.code).unwrap_or(StatusCode::OK), content_type, body);
-    for warning in &reply.warnings {
-        if let Ok(value) = HeaderValue::from_str(&warning_value(warning)) {
-            response.headers_mut().append(WARNING, value);
-        }
-    }
-    response
+    with_type(StatusCode::from_u16(reply.code).unwrap_or(StatusCode::OK), content_type, body)
 }
 
-/// Puts a warning before those that the response has.
-pub fn warn_first(response: &mut Response<Body>, text: &str) {
-    let Ok(first) = HeaderValue::from_str(&warning_value(text)) else { return };
-    let headers = response.headers_mut();
-    let others: Vec<HeaderValue> = headers.get_all(WARNING).iter().cloned().collect();
-    headers.insert(WARNING, first);
-    for warning in others {
-        headers.append(WARNING, warning);
+/// Adds warnings to a response.
+pub fn warn(response: &mut Response<Body>, texts: impl IntoIterator<Item = String>) {
+    for text in texts {
+        if let Ok(value) = HeaderValue::from_str(&warning_value(&text)) {
+            response.headers_mut().append(WARNING, value);
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::resources::spec::{ResourceSpec, SubresourceSpec};
 use crate::resources::verbs::Verbs;
 use crate::schema::Registry;
 use crate::validation::warnings;
-use crate::verbs::{self, Api, present};
+use crate::verbs::{self, Api, Warnings, present};
 
 /// Finds and runs what answers.
 pub struct Router {
@@ -119,15 +119,15 @@ impl Router {
             user_agent: text(&head.headers, &USER_AGENT),
             body,
             now: Timestamp::now(),
+            warnings: Warnings::default(),
         };
+        // Whoever uses a deprecated kind is told so, whatever comes of the request.
+        request.warnings.extend(warnings::deprecation(&spec.gvk()).map(str::to_owned));
         let mut response = match verbs::run(&request).await {
             Ok(reply) => respond::reply(reply, accepted),
             Err(error) => status::response(self.registry(), text(&head.headers, &ACCEPT), &error),
         };
-        // Whoever uses a deprecated kind is told so, whatever comes of the request.
-        if let Some(warning) = warnings::deprecation(&spec.gvk()) {
-            respond::warn_first(&mut response, warning);
-        }
+        respond::warn(&mut response, request.warnings.into_texts());
         Ok(response)
     }
 }

@@ -58,12 +58,13 @@ pub fn ip(node: &Node<'_>, errors: &mut Errors) {
     let before = errors.len();
     legacy_ip(node, errors);
     if errors.len() == before
-        && let Some(address) = parse_sloppy(node.str()) {
-            let canonical = address.to_string();
-            if canonical != node.str() {
-                errors.push(node.invalid_text(format!("must be in canonical form (\"{canonical}\")")));
-            }
+        && let Some(address) = parse_sloppy(node.str())
+    {
+        let canonical = address.to_string();
+        if canonical != node.str() {
+            errors.push(node.invalid_text(format!("must be in canonical form (\"{canonical}\")")));
         }
+    }
 }
 
 /// Reads a range of addresses; the address may have bits beyond the prefix.
@@ -116,10 +117,11 @@ pub fn cidr(node: &Node<'_>, errors: &mut Errors) {
     let before = errors.len();
     legacy_cidr(node, errors);
     if errors.len() == before
-        && let Some((address, bits)) = parse_cidr(node.str()) {
-            let canonical = format!("{}/{bits}", network(address, bits));
-            if canonical != node.str() {
-                errors.push(node.invalid_text(format!("must be in canonical form (\"{canonical}\")")));
-            }
+        && let Some((address, bits)) = parse_cidr(node.str())
+    {
+        let canonical = format!("{}/{bits}", network(address, bits));
+        if canonical != node.str() {
+            errors.push(node.invalid_text(format!("must be in canonical form (\"{canonical}\")")));
         }
+    }
 }

@@ -127,10 +127,11 @@ fn merged_label_keys(term: &Node<'_>, errors: &mut Errors) {
     for expression in selector.at("matchExpressions").items() {
         let key = expression.text("key");
         if let Some(i) = matching.strings().position(|name| name == key)
-            && selected.contains(&key) {
-                let path = term.path.index(i);
-                errors.push(Error::invalid(&path, key, "exists in both matchLabelKeys and labelSelector"));
-            }
+            && selected.contains(&key)
+        {
+            let path = term.path.index(i);
+            errors.push(Error::invalid(&path, key, "exists in both matchLabelKeys and labelSelector"));
+        }
         selected.push(key);
     }
     for key in matching.items() {

@@ -300,11 +300,12 @@ fn compare_limits(limit: &Node<'_>, resource: &str, is_pod: bool, errors: &mut E
     let mut check =
         |low: Option<(&str, Quantity)>, high: Option<(&str, Quantity)>, list, shown_low: bool, names: (&str, &str)| {
             if let (Some(low), Some(high)) = (low, high)
-                && low.1 > high.1 {
-                    let shown = if shown_low { low.0 } else { high.0 };
-                    let message = format!("{} value {} is greater than {} value {}", names.0, low.0, names.1, high.0);
-                    errors.push(Error::invalid(&limit.path.child(list).key(resource), shown, message));
-                }
+                && low.1 > high.1
+            {
+                let shown = if shown_low { low.0 } else { high.0 };
+                let message = format!("{} value {} is greater than {} value {}", names.0, low.0, names.1, high.0);
+                errors.push(Error::invalid(&limit.path.child(list).key(resource), shown, message));
+            }
         };
     check(min, max, "min", true, ("min", "max"));
     check(min, request, "defaultRequest", false, ("min", "default request"));
@@ -330,11 +331,13 @@ fn compare_limits(limit: &Node<'_>, resource: &str, is_pod: bool, errors: &mut E
         }
     }
     if let (Some(default), Some(request)) = (default, request)
-        && !resources::may_overcommit(resource) && default.1 != request.1 {
-            let message =
-                format!("default value {} must equal to defaultRequest value {} in {resource}", default.0, request.0);
-            errors.push(Error::invalid(&limit.path.child("defaultRequest").key(resource), request.0, message));
-        }
+        && !resources::may_overcommit(resource)
+        && default.1 != request.1
+    {
+        let message =
+            format!("default value {} must equal to defaultRequest value {} in {resource}", default.0, request.0);
+        errors.push(Error::invalid(&limit.path.child("defaultRequest").key(resource), request.0, message));
+    }
 }
 
 const SCOPES: [&str; 7] = [

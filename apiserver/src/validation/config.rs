@@ -16,13 +16,14 @@ pub fn default_secret(secret: &mut Value) {
     object(secret, |secret| {
         set_empty(secret, "type", "Opaque");
         if let Some(Value::Object(texts)) = secret.remove("stringData")
-            && !texts.is_empty() {
-                within_new(secret, "data", |data| {
-                    for (key, text) in texts {
-                        set(data, &key, STANDARD.encode(text.as_str().unwrap_or_default()));
-                    }
-                });
-            }
+            && !texts.is_empty()
+        {
+            within_new(secret, "data", |data| {
+                for (key, text) in texts {
+                    set(data, &key, STANDARD.encode(text.as_str().unwrap_or_default()));
+                }
+            });
+        }
     });
 }
 
@@ -112,15 +113,13 @@ pub fn create_secret(secret: &Node<'_>, errors: &mut Errors) {
         }
         "kubernetes.io/dockercfg" => docker_config(&data, ".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" => docker_config(&data, ".dockerconfigjson", errors),
-        "kubernetes.io/basic-auth"
-            if !data.has("username") && !data.has("password") => {
-                require("username", errors);
-                require("password", errors);
-            }
-        "kubernetes.io/ssh-auth"
-            if data.text("ssh-privatekey").is_empty() => {
-                errors.push(Error::required(&data.path.key("ssh-privatekey"), ""));
-            }
+        "kubernetes.io/basic-auth" if !data.has("username") && !data.has("password") => {
+            require("username", errors);
+            require("password", errors);
+        }
+        "kubernetes.io/ssh-auth" if data.text("ssh-privatekey").is_empty() => {
+            errors.push(Error::required(&data.path.key("ssh-privatekey"), ""));
+        }
         "kubernetes.io/tls" => {
             require("tls.crt", errors);
             require("tls.key", errors);

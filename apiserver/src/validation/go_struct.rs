@@ -119,9 +119,10 @@ fn go_name(name: &str) -> String {
         ("se", "SE"),
     ] {
         if let Some(rest) = name.strip_prefix(json)
-            && (rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_uppercase())) {
-                return format!("{go}{rest}");
-            }
+            && (rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_uppercase()))
+        {
+            return format!("{go}{rest}");
+        }
     }
     let mut chars = name.chars();
     match chars.next() {

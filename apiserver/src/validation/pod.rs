@@ -45,9 +45,10 @@ pub fn default_pod(pod: &mut Value) {
 fn default_host_ports(container: &mut Fields) {
     each(container, "ports", |port| {
         if is_empty(port, "hostPort")
-            && let Some(number) = port.get("containerPort").cloned() {
-                set(port, "hostPort", number);
-            }
+            && let Some(number) = port.get("containerPort").cloned()
+        {
+            set(port, "hostPort", number);
+        }
     });
 }
 
@@ -627,11 +628,12 @@ fn validate_host_process(spec: &Node<'_>, errors: &mut Errors) {
         all += 1;
         let own = of(&container);
         if let (Some(pod), Some(own)) = (pod, own)
-            && pod != own {
-                let path = container.path.child("securityContext").child("windowsOptions").child("hostProcess");
-                let message = format!("pod hostProcess value must be identical if both are specified, was {pod}");
-                errors.push(Error::invalid(&path, own, message));
-            }
+            && pod != own
+        {
+            let path = container.path.child("securityContext").child("windowsOptions").child("hostProcess");
+            let message = format!("pod hostProcess value must be identical if both are specified, was {pod}");
+            errors.push(Error::invalid(&path, own, message));
+        }
         host += usize::from(own.or(pod).unwrap_or(false));
     }
     if host == 0 {

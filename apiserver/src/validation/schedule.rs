@@ -130,7 +130,9 @@ fn number_or_name(text: &str, names: &[&str]) -> Result<u32, String> {
 fn number(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let syntactic = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    if let Ok(number) = text.parse::<i64>() { u32::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}")) } else {
+    if let Ok(number) = text.parse::<i64>() {
+        u32::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}"))
+    } else {
         let reason = if syntactic { "value out of range" } else { "invalid syntax" };
         Err(format!("failed to parse int from {text}: strconv.Atoi: parsing {}: {reason}", go_quote(text)))
     }

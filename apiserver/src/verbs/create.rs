@@ -24,16 +24,14 @@ const NAME_ATTEMPTS: usize = 8;
 pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     let resource = request.resource()?;
     let options = WriteOptions::parse(request.query, "CreateOptions")?;
-    let decoded = decode::body(request, &resource.gvk, &resource.ty, options.field_validation)?;
-    let mut object = decoded.object;
+    let mut object = decode::body(request, &resource.gvk, &resource.ty, options.field_validation)?;
     wipe_system_fields(&mut object);
     require_namespace(request, &mut object)?;
-    let repeated = meta::drop_duplicate_owners(&mut object, "");
+    request.warnings.extend(meta::drop_duplicate_owners(&mut object, ""));
     let manager = request.manager(&options.field_manager);
     let object = Endpoint::of(request)?.absorb(None, object, Some(&manager))?;
     let written = store(request, resource, object, &options).await?;
-    let reply = Reply::object(request, 201, &written.object)?;
-    Ok(reply.with_warnings(decoded.warnings).with_warnings(repeated.into_iter().chain(written.warnings).collect()))
+    Reply::object(request, 201, &written.object)
 }
 
 /// Judges and stores a new object; a name is generated where only its beginning is given.
@@ -80,7 +78,7 @@ async fn store_once(
     if !errors.is_empty() {
         return Err(Status::invalid(request.qualified_kind(), meta::name(&object), causes(&errors)));
     }
-    let warnings = validation::warnings(&resource.gvk, &object, None);
+    request.warnings.extend(validation::warnings(&resource.gvk, &object, None));
     request.api.admission.validate(attributes, &object).await?;
     let name = meta::name(&object).to_owned();
     if attributes.dry_run {
@@ -88,10 +86,10 @@ async fn store_once(
         if existing.map_err(|e| write::storage_status(request, e))?.is_some() {
             return Ok(Err(name_taken(request, resource, &object, &name).await));
         }
-        return Ok(Ok(Written { object, created: true, warnings }));
+        return Ok(Ok(Written { object, created: true }));
     }
     match write::store_new(request, resource, &name, resource.stored(&object)?).await {
-        Ok(entry) => Ok(Ok(Written { object: resource.object(&entry)?, created: true, warnings })),
+        Ok(entry) => Ok(Ok(Written { object: resource.object(&entry)?, created: true })),
         Err(StorageError::AlreadyExists) => Ok(Err(name_taken(request, resource, &object, &name).await)),
         Err(error) => Err(write::storage_status(request, error)),
     }

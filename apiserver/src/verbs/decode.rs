@@ -10,21 +10,13 @@ use crate::error::Status;
 use crate::schema::{GroupVersionKind, TypeRef};
 use crate::validation;
 
-/// A decoded body.
-pub struct Decoded {
-    /// The object in served form, defaulted.
-    pub object: Value,
-    /// Faults that were passed over.
-    pub warnings: Vec<String>,
-}
-
 /// Decodes the body as an object of kind `gvk`.
 pub fn body(
     request: &Request<'_>,
     gvk: &GroupVersionKind,
     ty: &TypeRef,
     field_validation: FieldValidation,
-) -> Result<Decoded, Status> {
+) -> Result<Value, Status> {
     let encoding = Encoding::of_body(request.content_type)?;
     decode(encoding, &request.body, request, gvk, ty, field_validation)
 }
@@ -37,7 +29,7 @@ pub fn decode(
     gvk: &GroupVersionKind,
     ty: &TypeRef,
     field_validation: FieldValidation,
-) -> Result<Decoded, Status> {
+) -> Result<Value, Status> {
     let said = type_meta(encoding, bytes, gvk)?;
     let actual = actual_kind(&said, gvk);
     let refuse = |why: &dyn std::fmt::Display| {
@@ -81,7 +73,8 @@ pub fn decode(
         fields.insert("kind".to_owned(), gvk.kind.as_str().into());
     }
     validation::default(gvk, &mut object, request.now);
-    Ok(Decoded { object, warnings })
+    request.warnings.extend(warnings);
+    Ok(object)
 }
 
 fn into_parts(decoded: json::Decoded) -> (Value, Vec<String>) {
@@ -122,7 +115,7 @@ fn summary(bytes: &[u8]) -> String {
     match bytes.first() {
         None => "<empty>".to_owned(),
         Some(b'{') => format!("{}{more}", String::from_utf8_lossy(head)),
-        Some(_) => head.iter().map(|b| format!("{b:02x}")).collect::<String>() + more,
+        Some(_) => head.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")) + more,
     }
 }
 

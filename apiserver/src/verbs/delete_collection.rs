@@ -42,5 +42,5 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
         }
     }
     let page = present::ListMeta { revision, continue_token: None, remaining: None };
-    present::list(request, resource, entries, page)
+    present::list(request, resource, &entries, &page)
 }

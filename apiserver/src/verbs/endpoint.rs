@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::options::causes;
 use super::{Request, strategy};
 use crate::error::{Qualified, Status};
+use crate::object::fields::FieldSet;
 use crate::object::managed_fields::{self, Context};
 use crate::object::meta;
 use crate::object::selector::LabelSelector;
@@ -81,7 +82,7 @@ impl<'a> Endpoint<'a> {
         let subresource = self.request.subresource_name();
         let reset = match self.view {
             View::Whole => strategy::reset_fields(self.request.spec, subresource),
-            View::Scale(_) => Default::default(),
+            View::Scale(_) => FieldSet::default(),
         };
         act(&Context {
             ty: &self.ty,

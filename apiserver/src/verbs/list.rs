@@ -12,5 +12,5 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     let options = options::list_options(request)?;
     let found = resource.collection.list(&options).await.map_err(|e| storage_status(request, e))?;
     let page = ListMeta { revision: found.revision, continue_token: found.continue_token, remaining: found.remaining };
-    present::list(request, resource, found.items, page)
+    present::list(request, resource, &found.items, &page)
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use pintle_auth::User;
 use serde_json::Value;
 
@@ -111,6 +112,29 @@ pub struct Request<'a> {
     pub body: Bytes,
     /// When the request came.
     pub now: Timestamp,
+    /// What the client should hear, whatever comes of the request.
+    pub warnings: Warnings,
+}
+
+/// Texts for `Warning` headers, each once.
+#[derive(Debug, Default)]
+pub struct Warnings(Mutex<Vec<String>>);
+
+impl Warnings {
+    /// Adds texts that are not there yet.
+    pub fn extend(&self, texts: impl IntoIterator<Item = String>) {
+        let mut known = self.0.lock();
+        for text in texts {
+            if !known.contains(&text) {
+                known.push(text);
+            }
+        }
+    }
+
+    /// The texts in the order in which they were added.
+    pub fn into_texts(self) -> Vec<String> {
+        self.0.into_inner()
+    }
 }
 
 impl Request<'_> {
@@ -152,8 +176,6 @@ pub struct Reply {
     pub code: u16,
     /// The body.
     pub body: ReplyBody,
-    /// Texts for the `Warning` header.
-    pub warnings: Vec<String>,
 }
 
 /// The body of an answer.
@@ -169,19 +191,12 @@ pub enum ReplyBody {
 impl Reply {
     /// An answer of bytes at hand.
     pub fn bytes(code: u16, bytes: Bytes) -> Self {
-        Self { code, body: ReplyBody::Bytes(bytes), warnings: Vec::new() }
+        Self { code, body: ReplyBody::Bytes(bytes) }
     }
 
     /// An answer with an object, encoded as the client accepts.
     pub fn object(request: &Request<'_>, code: u16, object: &Value) -> Result<Self, Status> {
         Ok(Self::bytes(code, present::object(request, object)?))
-    }
-
-    /// The same answer with warnings.
-    #[must_use]
-    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
-        self.warnings.extend(warnings);
-        self
     }
 }
 

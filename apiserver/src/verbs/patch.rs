@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::endpoint::Endpoint;
 use super::options::WriteOptions;
 use super::update::require_name;
-use super::write::{self, Change, Made};
+use super::write::{self, Change};
 use super::{Reply, Request, create};
 use crate::codec::json::{self, FieldValidation};
 use crate::codec::yaml;
@@ -41,18 +41,18 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     let manager = request.manager(&options.field_manager);
     let how = Change { options: &options, uid: None, creates: is_apply };
     let written = write::change(request, &how, |live| {
-        let mut made = match &patch {
+        let mut wanted = match &patch {
             Patch::Apply(config) => make_applied(request, &endpoint, config, live, &options, &manager)?,
             patch => make_patched(request, &endpoint, patch, live, &faults, &options)?,
         };
-        create::require_namespace(request, &mut made.object)?;
-        require_name(request, &made.object)?;
+        create::require_namespace(request, &mut wanted)?;
+        require_name(request, &wanted)?;
         let manager = Some(manager.as_str()).filter(|_| !is_apply);
-        Ok(Made { object: endpoint.absorb(live, made.object, manager)?, ..made })
+        endpoint.absorb(live, wanted, manager)
     });
     let written = written.await?;
     let code = if written.created { 201 } else { 200 };
-    Ok(Reply::object(request, code, &endpoint.show(&written.object))?.with_warnings(written.warnings))
+    Reply::object(request, code, &endpoint.show(&written.object))
 }
 
 /// The patch, and the faults of its text that do not prevent reading it.
@@ -89,7 +89,7 @@ fn make_patched(
     live: Option<&Value>,
     faults: &[String],
     options: &WriteOptions,
-) -> Result<Made, Status> {
+) -> Result<Value, Status> {
     let live = live.ok_or_else(|| Status::not_found(request.qualified(), &request.info.name))?;
     let live = &endpoint.live(live);
     let patched = match patch {
@@ -116,7 +116,8 @@ fn make_patched(
     }
     let mut object = decoded.object;
     validation::default(&endpoint.gvk, &mut object, request.now);
-    Ok(Made { object, warnings })
+    request.warnings.extend(warnings);
+    Ok(object)
 }
 
 /// The object that a manager's configuration makes of the one that is there, or of nothing.
@@ -127,7 +128,7 @@ fn make_applied(
     live: Option<&Value>,
     options: &WriteOptions,
     manager: &str,
-) -> Result<Made, Status> {
+) -> Result<Value, Status> {
     let shown = live.map(|live| endpoint.live(live));
     let force = options.force.unwrap_or_default();
     let applied = endpoint.with_context(manager, |context| apply::apply(shown.as_ref(), config, context, force))?;
@@ -143,7 +144,7 @@ fn make_applied(
         );
         return Err(Status::conflict(request.qualified(), &request.info.name, &why));
     }
-    Ok(Made { object, warnings: Vec::new() })
+    Ok(object)
 }
 
 fn invalid_patch(value: &Value, why: &str) -> Status {

@@ -140,19 +140,19 @@ pub fn table_options(request: &Request<'_>, version: MetaVersion) -> Result<Tabl
 pub fn list(
     request: &Request<'_>,
     resource: &Arc<Resource>,
-    entries: Vec<Arc<Entry>>,
-    page: ListMeta,
+    entries: &[Arc<Entry>],
+    page: &ListMeta,
 ) -> Result<Reply, Status> {
     let accepted = request.accepted;
     let body = match (accepted.encoding, accepted.transform) {
-        (Encoding::Json, None) if !accepted.pretty => ReplyBody::Chunks(json_list(resource, entries, &page)?),
-        (Encoding::Protobuf, None) => ReplyBody::Chunks(protobuf_list(resource, entries, &page)?),
+        (Encoding::Json, None) if !accepted.pretty => ReplyBody::Chunks(json_list(resource, entries, page)?),
+        (Encoding::Protobuf, None) => ReplyBody::Chunks(protobuf_list(resource, entries, page)?),
         (_, transform) => {
             let objects: Result<Vec<Value>, Status> = entries.iter().map(|e| resource.object(e)).collect();
-            ReplyBody::Bytes(shown_list(request, resource, &objects?, &page, transform)?)
+            ReplyBody::Bytes(shown_list(request, resource, &objects?, page, transform)?)
         }
     };
-    Ok(Reply { code: 200, body, warnings: Vec::new() })
+    Ok(Reply { code: 200, body })
 }
 
 fn shown_list(
@@ -205,22 +205,21 @@ impl ListMeta {
 
     /// The same as JSON text, its members in the order of the type's fields.
     fn to_json(&self) -> String {
-        let mut text = format!("{{\"resourceVersion\":\"{}\"", self.revision);
-        if let Some(token) = &self.continue_token {
-            text.push_str(&format!(",\"continue\":{}", Value::from(token.as_str())));
-        }
-        if let Some(remaining) = self.remaining {
-            text.push_str(&format!(",\"remainingItemCount\":{remaining}"));
-        }
-        text.push('}');
-        text
+        let token = self.continue_token.as_deref().map(|token| format!(",\"continue\":{}", Value::from(token)));
+        let remaining = self.remaining.map(|remaining| format!(",\"remainingItemCount\":{remaining}"));
+        format!(
+            "{{\"resourceVersion\":\"{}\"{}{}}}",
+            self.revision,
+            token.unwrap_or_default(),
+            remaining.unwrap_or_default()
+        )
     }
 }
 
 type Chunks = Box<dyn Iterator<Item = Bytes> + Send>;
 
 /// A JSON list as a concatenation of its items' kept texts.
-fn json_list(resource: &Arc<Resource>, entries: Vec<Arc<Entry>>, page: &ListMeta) -> Result<Chunks, Status> {
+fn json_list(resource: &Arc<Resource>, entries: &[Arc<Entry>], page: &ListMeta) -> Result<Chunks, Status> {
     let gvk = resource.spec.list_gvk();
     let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
@@ -240,7 +239,7 @@ fn json_list(resource: &Arc<Resource>, entries: Vec<Arc<Entry>>, page: &ListMeta
 }
 
 /// A protobuf list of its items' kept bytes, without their envelopes.
-fn protobuf_list(resource: &Arc<Resource>, entries: Vec<Arc<Entry>>, page: &ListMeta) -> Result<Chunks, Status> {
+fn protobuf_list(resource: &Arc<Resource>, entries: &[Arc<Entry>], page: &ListMeta) -> Result<Chunks, Status> {
     let bare = |entry: &Arc<Entry>| {
         let enveloped = resource.protobuf(entry)?;
         let envelope = pintle_proto::k8s::decode(&enveloped).map_err(Status::internal)?;

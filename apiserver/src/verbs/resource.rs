@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::codec::{json, protobuf, revision};
@@ -87,6 +88,8 @@ impl Resource {
     /// The object in this version, with its resourceVersion.
     pub fn object(&self, entry: &Entry) -> Result<Value, Status> {
         let mut object = self.stored.decode(&entry.stored).map_err(Status::internal)?;
+        // What was stored by an older server, or cannot be said in protobuf, is filled in as for a client's body.
+        validation::default(&self.stored.gvk, &mut object, Timestamp::UNIX_EPOCH);
         if self.stored.gvk != self.gvk {
             object = validation::convert(&self.stored.gvk, &self.gvk, object);
         }

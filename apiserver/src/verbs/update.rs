@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::endpoint::Endpoint;
 use super::options::WriteOptions;
-use super::write::{self, Change, Made};
+use super::write::{self, Change};
 use super::{Reply, Request, create, decode};
 use crate::error::Status;
 use crate::object::meta;
@@ -13,22 +13,16 @@ use crate::object::meta;
 pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     let endpoint = Endpoint::of(request)?;
     let options = WriteOptions::parse(request.query, "UpdateOptions")?;
-    let decoded = decode::body(request, &endpoint.gvk, &endpoint.ty, options.field_validation)?;
-    let mut object = decoded.object;
+    let mut object = decode::body(request, &endpoint.gvk, &endpoint.ty, options.field_validation)?;
     create::require_namespace(request, &mut object)?;
     require_name(request, &object)?;
-    let repeated = meta::drop_duplicate_owners(&mut object, "");
+    request.warnings.extend(meta::drop_duplicate_owners(&mut object, ""));
     let manager = request.manager(&options.field_manager);
     let uid = meta::uid(&object).to_owned();
     let how = Change { options: &options, uid: Some(uid.as_str()).filter(|uid| !uid.is_empty()), creates: false };
-    let written = write::change(request, &how, |live| {
-        let object = endpoint.absorb(live, object.clone(), Some(&manager))?;
-        Ok(Made { object, warnings: Vec::new() })
-    });
-    let written = written.await?;
+    let written = write::change(request, &how, |live| endpoint.absorb(live, object.clone(), Some(&manager))).await?;
     let code = if written.created { 201 } else { 200 };
-    let reply = Reply::object(request, code, &endpoint.show(&written.object))?;
-    Ok(reply.with_warnings(decoded.warnings).with_warnings(repeated.into_iter().chain(written.warnings).collect()))
+    Reply::object(request, code, &endpoint.show(&written.object))
 }
 
 /// The object's name is the URL's.

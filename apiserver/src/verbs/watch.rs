@@ -41,7 +41,7 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     };
     let watcher = resource.collection.watch(options).await.map_err(|e| storage_status(request, e))?;
     let framer = Framer::new(request, resource)?;
-    Ok(Reply { code: 200, body: ReplyBody::Watch(frames(watcher, framer, deadline)), warnings: Vec::new() })
+    Ok(Reply { code: 200, body: ReplyBody::Watch(frames(watcher, framer, deadline)) })
 }
 
 /// How long the watch lasts: as long as the client asks, or a random time so that not all end at once.

@@ -27,8 +27,6 @@ pub struct Written {
     pub object: Value,
     /// Whether it is new.
     pub created: bool,
-    /// What the client should hear.
-    pub warnings: Vec<String>,
 }
 
 /// How a change is made and what it may do.
@@ -41,19 +39,11 @@ pub struct Change<'a> {
     pub creates: bool,
 }
 
-/// The object that a change wants.
-pub struct Made {
-    /// The object.
-    pub object: Value,
-    /// What the client should hear of how it came about.
-    pub warnings: Vec<String>,
-}
-
 /// Changes the object of the request: `make` gives the wanted object from the one that is there. It is asked again when somebody
 /// else changes the object in between.
 pub async fn change<F>(request: &Request<'_>, how: &Change<'_>, make: F) -> Result<Written, Status>
 where
-    F: Fn(Option<&Value>) -> Result<Made, Status> + Sync,
+    F: Fn(Option<&Value>) -> Result<Value, Status> + Sync,
 {
     let resource = request.resource()?;
     let name = &request.info.name;
@@ -88,7 +78,7 @@ async fn create_absent<F>(
     make: &F,
 ) -> Result<Written, Status>
 where
-    F: Fn(Option<&Value>) -> Result<Made, Status> + Sync,
+    F: Fn(Option<&Value>) -> Result<Value, Status> + Sync,
 {
     let allowed = how.creates || request.spec.strategy.allow_create_on_update;
     if !allowed || request.subresource.is_some() {
@@ -97,10 +87,7 @@ where
     if let Some(uid) = how.uid {
         return Err(uid_mismatch(request, uid, ""));
     }
-    let made = make(None)?;
-    let mut written = super::create::store(request, resource, made.object, how.options).await?;
-    written.warnings.splice(..0, made.warnings);
-    Ok(written)
+    super::create::store(request, resource, make(None)?, how.options).await
 }
 
 async fn change_once<F>(
@@ -112,13 +99,13 @@ async fn change_once<F>(
     live: &Value,
 ) -> Result<Attempt, Status>
 where
-    F: Fn(Option<&Value>) -> Result<Made, Status> + Sync,
+    F: Fn(Option<&Value>) -> Result<Value, Status> + Sync,
 {
     let name = &request.info.name;
     if let Some(uid) = how.uid.filter(|uid| *uid != meta::uid(live)) {
         return Err(uid_mismatch(request, uid, meta::uid(live)));
     }
-    let Made { mut object, mut warnings } = make(Some(live))?;
+    let mut object = make(Some(live))?;
     let subresource = request.subresource_name();
     let attributes = Attributes {
         request,
@@ -129,14 +116,14 @@ where
         dry_run: how.options.dry_run,
     };
     request.api.admission.admit(&attributes, &mut object).await?;
-    warnings.extend(meta::drop_duplicate_owners(&mut object, meta::AFTER_ADMISSION));
+    request.warnings.extend(meta::drop_duplicate_owners(&mut object, meta::AFTER_ADMISSION));
     require_version(request, live, &mut object)?;
     strategy::prepare_update(request.spec, subresource, &mut object, live);
     (hooks::of(request.spec).prepare_update)(&mut object, live, request);
     schema::complete(&mut object, &resource.ty);
     judge_update(request, resource, subresource, &object, live)?;
     managed_fields::keep_times(live, &mut object);
-    warnings.extend(validation::warnings(&resource.gvk, &object, Some(live)));
+    request.warnings.extend(validation::warnings(&resource.gvk, &object, Some(live)));
     request.api.admission.validate(&attributes, &object).await?;
 
     if delete::ends_by_update(request.spec, live, &object) {
@@ -147,20 +134,20 @@ where
                 Err(error) => return Err(storage_status(request, error)),
             }
         }
-        return Ok(Attempt::Done(Written { object, created: false, warnings }));
+        return Ok(Attempt::Done(Written { object, created: false }));
     }
     let stored = resource.stored(&object)?;
     if stored == entry.stored {
-        return Ok(Attempt::Done(Written { object: live.clone(), created: false, warnings }));
+        return Ok(Attempt::Done(Written { object: live.clone(), created: false }));
     }
     if how.options.dry_run {
-        return Ok(Attempt::Done(Written { object, created: false, warnings }));
+        return Ok(Attempt::Done(Written { object, created: false }));
     }
     let ttl = ttl_seconds(request);
     match resource.collection.update(request.namespace(), name, stored, entry.revision, ttl).await {
         Ok(entry) => {
             let object = resource.object(&entry)?;
-            Ok(Attempt::Done(Written { object, created: false, warnings }))
+            Ok(Attempt::Done(Written { object, created: false }))
         }
         Err(StorageError::Conflict(current)) => Ok(Attempt::Overtaken(current)),
         Err(error) => Err(storage_status(request, error)),
