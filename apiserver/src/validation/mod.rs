@@ -106,9 +106,13 @@ pub fn validate_update(gvk: &GroupVersionKind, object: &Value, old: &Value) -> E
     judge_update(gvk, object, old, |rules| rules.update)
 }
 
-/// Judges an object changed through its status subresource against what it was.
-pub fn validate_status_update(gvk: &GroupVersionKind, object: &Value, old: &Value) -> Errors {
-    judge_update(gvk, object, old, |rules| rules.status)
+/// Judges an object changed through a subresource against what it was.
+pub fn validate_subresource_update(gvk: &GroupVersionKind, subresource: &str, object: &Value, old: &Value) -> Errors {
+    judge_update(gvk, object, old, |rules| match (gvk.kind.as_str(), subresource) {
+        ("Namespace", "finalize") => cluster::finalize_namespace,
+        (_, "status") => rules.status,
+        _ => rules.update,
+    })
 }
 
 fn judge_update(

@@ -185,8 +185,8 @@ fn judge_update(
     live: &Value,
 ) -> Result<(), Status> {
     let errors = match subresource {
-        "status" => validation::validate_status_update(&resource.gvk, object, live),
-        _ => validation::validate_update(&resource.gvk, object, live),
+        "" => validation::validate_update(&resource.gvk, object, live),
+        subresource => validation::validate_subresource_update(&resource.gvk, subresource, object, live),
     };
     if errors.is_empty() {
         return Ok(());
