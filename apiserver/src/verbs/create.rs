@@ -130,12 +130,12 @@ fn fill_system_fields(object: &mut Value, now: Timestamp) {
     }
 }
 
-/// The object's namespace is the request's, or left to be filled from it.
+/// The object's namespace is the request's, or left to be filled from it; that of a cluster-scoped object is dropped.
 pub fn require_namespace(request: &Request<'_>, object: &mut Value) -> Result<(), Status> {
     let expected = request.namespace().to_owned();
     match meta::namespace(object) {
         "" => {}
-        actual if actual == expected => {}
+        actual if actual == expected || expected.is_empty() => {}
         _ => {
             return Err(Status::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",

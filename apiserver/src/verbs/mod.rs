@@ -143,9 +143,10 @@ impl Request<'_> {
         Qualified { group: &self.spec.group, name: &self.spec.plural }
     }
 
-    /// The kind as error texts name it.
+    /// The kind as error texts name it: the one that is stored, whatever version the client speaks.
     pub fn qualified_kind(&self) -> Qualified<'_> {
-        Qualified { group: &self.spec.group, name: &self.spec.kind }
+        let group = self.spec.storage.as_ref().map_or(&self.spec.group, |storage| &storage.gvk.group);
+        Qualified { group, name: &self.spec.kind }
     }
 
     /// The stored resource that the request is about.
