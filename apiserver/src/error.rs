@@ -16,6 +16,8 @@ pub struct Status {
     pub message: String,
     /// What the failure is about. `None` is left out of the body, an empty one is written as `{}`.
     pub details: Option<Box<Details>>,
+    /// How to go on with a list whose page has expired, for `metadata.continue`.
+    pub continue_token: Option<Box<str>>,
 }
 
 /// What a failure is about.
@@ -66,7 +68,7 @@ impl std::fmt::Display for Qualified<'_> {
 
 impl Status {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, continue_token: None }
     }
 
     fn about(mut self, what: Qualified<'_>, name: &str) -> Self {
@@ -146,6 +148,13 @@ impl Status {
     /// 410: the revision that was asked for is gone.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
+    }
+
+    /// The same, with a token by which a list can go on.
+    #[must_use]
+    pub fn continued_by(mut self, token: Option<String>) -> Self {
+        self.continue_token = token.map(String::into_boxed_str);
+        self
     }
 
     /// 413: the body is over `limit_bytes`.
@@ -233,6 +242,9 @@ impl Status {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "code": self.code,
         });
+        if let Some(token) = &self.continue_token {
+            object["metadata"]["continue"] = (**token).into();
+        }
         if !self.reason.is_empty() {
             object["reason"] = self.reason.into();
         }

@@ -235,7 +235,7 @@ pub fn storage_status(request: &Request<'_>, error: StorageError) -> Status {
         StorageError::InvalidResourceVersion(why) => {
             Status::bad_request(format!("invalid resource version: resourceVersion: Invalid value: {why}"))
         }
-        StorageError::Expired { message, .. } => Status::expired(message),
+        StorageError::Expired { message, continue_token } => Status::expired(message).continued_by(continue_token),
         ref too_large @ StorageError::TooLargeResourceVersion { retry_after_seconds, .. } => Status::timeout(
             &too_large.to_string(),
             retry_after_seconds,
