@@ -36,16 +36,82 @@ fn write_type(ty: &Type, value: &Value) -> String {
         return if value.is_null() { absent_form(&ty.form).to_owned() } else { go_json(value) };
     }
     let external = is_external(ty);
+    let inside = inside_form(&ty.name, value);
+    let value = inside.as_ref().unwrap_or(value);
     let mut parts = Vec::new();
-    for field in &ty.fields {
+    if ty.name == SECURITY_CONTEXT {
+        parts.extend(["hostNetwork", "hostPID", "hostIPC"].map(|name| {
+            let set = value.get(name).and_then(Value::as_bool).unwrap_or_default();
+            format!("\"{}\":{set}", go_name(name))
+        }));
+        parts.extend(
+            ["shareProcessNamespace", "hostUsers"]
+                .map(|name| format!("\"{}\":{}", go_name(name), value.get(name).unwrap_or(&Value::Null))),
+        );
+    }
+    for field in inside_order(ty) {
         let inner = value.get(&field.name).unwrap_or(&Value::Null);
         if external && inner.is_null() && field.omit_empty {
             continue;
         }
+        let written = write_field(field, inner);
+        if !external && field.name == "metadata" {
+            let inline = written.strip_prefix('{').and_then(|it| it.strip_suffix('}')).unwrap_or_default();
+            if !inline.is_empty() {
+                parts.push(inline.to_owned());
+            }
+            continue;
+        }
         let name = if external { field.name.clone() } else { go_name(&field.name) };
-        parts.push(format!("\"{name}\":{}", write_field(field, inner)));
+        parts.push(format!("\"{name}\":{written}"));
     }
     format!("{{{}}}", parts.join(","))
+}
+
+const POD_SPEC: &str = "io.k8s.api.core.v1.PodSpec";
+const SECURITY_CONTEXT: &str = "io.k8s.api.core.v1.PodSecurityContext";
+/// What a pod has of its own, and inside in its security context.
+const HOST_FIELDS: &[&str] = &["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"];
+
+/// What a value of the type becomes inside, if it differs: a pod's use of its host moves to its security context.
+fn inside_form(type_name: &str, value: &Value) -> Option<Value> {
+    if type_name != POD_SPEC {
+        return None;
+    }
+    let mut inside = value.clone();
+    let context = inside.as_object_mut()?.entry("securityContext").or_insert(Value::Null);
+    if context.is_null() {
+        *context = Value::Object(serde_json::Map::new());
+    }
+    for name in HOST_FIELDS {
+        if let Some(field) = value.get(name) {
+            context.as_object_mut()?.insert((*name).to_owned(), field.clone());
+        }
+    }
+    Some(inside)
+}
+
+/// A type's fields as they are ordered inside.
+fn inside_order(ty: &Type) -> Vec<&Field> {
+    let mut fields: Vec<&Field> = ty.fields.iter().collect();
+    let mut after = |name: &str, previous: &str| {
+        let Some(from) = fields.iter().position(|field| field.name == name) else { return };
+        let field = fields.remove(from);
+        let to = fields.iter().position(|field| field.name == previous).map_or(from, |at| at + 1);
+        fields.insert(to, field);
+    };
+    match ty.name.as_str() {
+        POD_SPEC => {
+            after("setHostnameAsFQDN", "subdomain");
+            after("preemptionPolicy", "priority");
+            after("overhead", "runtimeClassName");
+            fields.retain(|field| field.name != "serviceAccount" && !HOST_FIELDS.contains(&field.name.as_str()));
+        }
+        SECURITY_CONTEXT => after("fsGroupChangePolicy", "fsGroup"),
+        "io.k8s.api.core.v1.Volume" => after("quobyte", "rbd"),
+        _ => {}
+    }
+    fields
 }
 
 fn absent_form(form: &Form) -> &'static str {
@@ -96,6 +162,23 @@ fn write_value(ty: &ValueType, value: &Value) -> String {
 
 /// A field's name in Go: in upper camel case, initialisms in capitals.
 fn go_name(name: &str) -> String {
+    let odd = [
+        ("awsElasticBlockStore", "AWSElasticBlockStore"),
+        ("cephfs", "CephFS"),
+        ("chapAuthDiscovery", "DiscoveryCHAPAuth"),
+        ("chapAuthSession", "SessionCHAPAuth"),
+        ("diskURI", "DataDiskURI"),
+        ("gcePersistentDisk", "GCEPersistentDisk"),
+        ("iscsiInterface", "ISCSIInterface"),
+        ("jsonPatch", "JSONPatch"),
+        ("pdName", "PDName"),
+        ("sslEnabled", "SSLEnabled"),
+        ("storageos", "StorageOS"),
+        ("ttlSecondsAfterFinished", "TTLSecondsAfterFinished"),
+    ];
+    if let Some((_, go)) = odd.into_iter().find(|(json, _)| *json == name) {
+        return go.to_owned();
+    }
     for (json, go) in [
         ("api", "API"),
         ("ip", "IP"),
@@ -117,6 +200,15 @@ fn go_name(name: &str) -> String {
         ("grpc", "GRPC"),
         ("fc", "FC"),
         ("se", "SE"),
+        ("cel", "CEL"),
+        ("cidr", "CIDR"),
+        ("cidrs", "CIDRs"),
+        ("gid", "GID"),
+        ("ips", "IPs"),
+        ("iqn", "IQN"),
+        ("iscsi", "ISCSI"),
+        ("rbd", "RBD"),
+        ("wwids", "WWIDs"),
     ] {
         if let Some(rest) = name.strip_prefix(json)
             && (rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_uppercase()))

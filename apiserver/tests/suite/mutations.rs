@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::testdata;
 
 /// What passes today; a change may only raise it.
-const PASSING_FLOOR: usize = 8778;
+const PASSING_FLOOR: usize = 8904;
 
 #[derive(Deserialize)]
 struct Recording {
