@@ -27,6 +27,7 @@ pub mod node;
 mod paths;
 mod pod;
 mod policy;
+pub mod prepare;
 mod quantity;
 mod rbac;
 mod resource;

@@ -102,7 +102,11 @@ pub fn of(gvk: &GroupVersionKind) -> Option<Rules> {
         },
         "admissionregistration.k8s.io" => admission(&gvk.kind),
         "apiextensions.k8s.io" => match gvk.kind.as_str() {
-            "CustomResourceDefinition" => Some(Rules::cluster(apiextensions::default_definition)),
+            "CustomResourceDefinition" => Some(
+                Rules::cluster(apiextensions::default_definition)
+                    .judged(apiextensions::create_definition, apiextensions::update_definition)
+                    .status(apiextensions::status_definition),
+            ),
             _ => None,
         },
         "apiregistration.k8s.io" => match gvk.kind.as_str() {

@@ -72,6 +72,7 @@ async fn store_once(
 ) -> Result<Result<Written, Status>, Status> {
     fill_system_fields(&mut object, request.now);
     strategy::prepare_create(request.spec, &mut object);
+    validation::prepare::create(&resource.gvk, &mut object);
     (hooks::of(request.spec).prepare_create)(&mut object, request);
     schema::complete(&mut object, &resource.ty);
     let errors = validation::validate_create(&resource.gvk, &object);

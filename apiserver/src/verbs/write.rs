@@ -119,6 +119,9 @@ where
     request.warnings.extend(meta::drop_duplicate_owners(&mut object, meta::AFTER_ADMISSION));
     require_version(request, live, &mut object)?;
     strategy::prepare_update(request.spec, subresource, &mut object, live);
+    if subresource.is_empty() {
+        validation::prepare::update(&resource.gvk, &mut object, live);
+    }
     (hooks::of(request.spec).prepare_update)(&mut object, live, request);
     schema::complete(&mut object, &resource.ty);
     judge_update(request, resource, subresource, &object, live)?;
