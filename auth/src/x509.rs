@@ -71,8 +71,7 @@ fn subject(leaf: &CertificateDer<'_>) -> Result<User, ClientCertError> {
         groups: subject.iter_organization().filter_map(text).collect(),
         ..User::default()
     };
-    let fingerprint: String = Sha256::digest(leaf).iter().map(|b| format!("{b:02x}")).collect();
-    user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={fingerprint}")]);
+    user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={:x}", Sha256::digest(leaf))]);
     Ok(user)
 }
 

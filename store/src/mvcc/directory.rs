@@ -294,18 +294,18 @@ mod tests {
     }
 
     impl Subject {
-        fn toggle(&mut self, key: Bytes) {
+        fn toggle(&mut self, key: &Bytes) {
             let mut batch = WriteBatch::new();
-            if self.model.remove(&key) {
+            if self.model.remove(key) {
                 batch.delete(Column::Live, key.clone());
-                self.directory.remove(&key);
+                self.directory.remove(key);
             } else {
                 batch.put(Column::Live, key.clone(), "");
-                self.directory.insert(&key);
+                self.directory.insert(key);
                 self.model.insert(key.clone());
             }
             self.engine.write(&batch, Durability::Buffered).unwrap();
-            self.directory.rebalance(&key, &self.engine.snapshot()).unwrap();
+            self.directory.rebalance(key, &self.engine.snapshot()).unwrap();
         }
 
         fn count(&self, span: &Span) -> (u64, u64) {
@@ -324,7 +324,9 @@ mod tests {
         #[test]
         fn counts_what_is_there(toggles in vec(0..3000_u16, 0..2500), spans in vec((0..3000_u16, 0..3000_u16), 8)) {
             let mut subject = Subject::default();
-            toggles.into_iter().for_each(|number| subject.toggle(key(number)));
+            for number in toggles {
+                subject.toggle(&key(number));
+            }
             prop_assert_eq!(subject.directory.total(), subject.model.len() as u64);
             let loaded = Directory::load(&subject.engine.snapshot()).unwrap();
             prop_assert_eq!(loaded.total(), subject.model.len() as u64);
@@ -342,9 +344,9 @@ mod tests {
     #[test]
     fn blocks_split_and_vanish_over_many_chunks() {
         let mut subject = Subject::default();
-        (0..20_000).for_each(|number| subject.toggle(key(number)));
+        (0..20_000).for_each(|number| subject.toggle(&key(number)));
         assert!(subject.directory.chunks.len() > 1);
-        (1..20_000).for_each(|number| subject.toggle(key(number)));
+        (1..20_000).for_each(|number| subject.toggle(&key(number)));
         assert_eq!(subject.directory.total(), 1);
         assert_eq!(subject.directory.chunks.iter().map(|chunk| chunk.blocks.len()).sum::<usize>(), 1);
     }

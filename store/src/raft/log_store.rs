@@ -1,6 +1,6 @@
 //! The raft log: its newest entries in memory, all of them in the `raft/` database.
 //!
-//! An appended entry is readable at once, from the tail in memory; a thread of its own ([`super::log_writer`]) brings it
+//! An appended entry is readable at once, from the tail in memory; a thread of its own (`log_writer`) brings it
 //! to disk and tells openraft when it is there. So openraft's core task never waits for a disk, except for a vote.
 
 use std::fmt::Debug;

@@ -1,6 +1,6 @@
 //! Raft: the replicated log, proposals and the state machine. The only module that names openraft.
 //!
-//! A write goes [`proposer`] -> raft core -> [`log_store`] (appended, synced by [`log_writer`]) -> committed ->
+//! A write goes [`proposer`] -> raft core -> [`log_store`] (appended, synced by `log_writer`) -> committed ->
 //! [`state_machine`] (applied, answered). A consistent read goes [`read_index`] -> the state the machine has applied.
 
 #[cfg(test)]

@@ -349,7 +349,8 @@ fn event_text(event: &Event) -> String {
 }
 
 fn lines(kvs: &[KeyValue], depth: usize) -> String {
-    kvs.iter().map(|kv| format!("{:depth$}{}\n", "", key_value_text(kv), depth = depth + 2)).collect()
+    let depth = depth + 2;
+    kvs.iter().map(|kv| format!("{:depth$}{}\n", "", key_value_text(kv))).collect::<Vec<_>>().concat()
 }
 
 fn range_text(response: &pb::RangeResponse, depth: usize) -> String {

@@ -96,12 +96,12 @@ impl<E: Engine> Node<E> {
             "/v3/kv/put" => {
                 let request = json::put_request(request);
                 check::put(&request)?;
-                self.apply(Command::Put(request))?
+                self.apply(&Command::Put(request))?
             }
             "/v3/kv/deleterange" => {
                 let request = json::delete_range_request(request);
                 check::delete_range(&request)?;
-                self.apply(Command::DeleteRange(request))?
+                self.apply(&Command::DeleteRange(request))?
             }
             "/v3/kv/txn" => {
                 let request = json::txn_request(request);
@@ -109,18 +109,18 @@ impl<E: Engine> Node<E> {
                 if pintle_store::mvcc::txn::is_read_only(&request) {
                     json::txn_response(&self.mvcc.view()?.txn(&request)?)
                 } else {
-                    self.apply(Command::Txn(request))?
+                    self.apply(&Command::Txn(request))?
                 }
             }
             "/v3/kv/compaction" => {
                 let revision = json::number(request, "revision");
-                self.apply(Command::Compact(pb::CompactionRequest { revision, physical: false }))?
+                self.apply(&Command::Compact(pb::CompactionRequest { revision, physical: false }))?
             }
             "/v3/lease/grant" => {
                 let ttl = json::number(request, "TTL").max(MIN_TTL_SECONDS);
-                self.apply(Command::LeaseGrant(pb::LeaseGrantRequest { id, ttl }))?
+                self.apply(&Command::LeaseGrant(pb::LeaseGrantRequest { id, ttl }))?
             }
-            "/v3/lease/revoke" => self.apply(Command::LeaseRevoke(pb::LeaseRevokeRequest { id }))?,
+            "/v3/lease/revoke" => self.apply(&Command::LeaseRevoke(pb::LeaseRevokeRequest { id }))?,
             "/v3/lease/leases" => {
                 let view = self.mvcc.view()?;
                 let ids: Vec<i64> = view.leases()?.iter().map(|lease| lease.id).collect();
@@ -136,8 +136,8 @@ impl<E: Engine> Node<E> {
         })
     }
 
-    fn apply(&mut self, command: Command) -> Result<Value> {
-        let outcome = self.mvcc.write(|writer| apply(writer, &command), |_| {})?;
+    fn apply(&mut self, command: &Command) -> Result<Value> {
+        let outcome = self.mvcc.write(|writer| apply(writer, command), |_| {})?;
         Ok(match outcome.reply? {
             Response::Put(response) => json::put_response(&response),
             Response::DeleteRange(response) => json::delete_range_response(&response),

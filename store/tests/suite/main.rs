@@ -1,6 +1,7 @@
 //! Integration tests of the store.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod absences;
 mod against_model;
 mod apply_scripts;
 mod crash;

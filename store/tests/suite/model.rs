@@ -115,8 +115,8 @@ fn is_within(key: &Bytes, start: &Bytes, range_end: &Bytes) -> bool {
     }
 }
 
-fn header(revision: i64) -> Option<pb::ResponseHeader> {
-    Some(pb::ResponseHeader { revision, ..Default::default() })
+fn header(revision: i64) -> pb::ResponseHeader {
+    pb::ResponseHeader { revision, ..Default::default() }
 }
 
 impl Attempt<'_> {
@@ -140,7 +140,7 @@ impl Attempt<'_> {
         let mut kvs: Vec<KeyValue> =
             keys.values().filter(|kv| is_within(&kv.key, &request.key, &request.range_end)).cloned().collect();
         let count = i64::try_from(kvs.len()).unwrap();
-        let mut response = pb::RangeResponse { header: header(self.revision()), count, ..Default::default() };
+        let mut response = pb::RangeResponse { header: Some(header(self.revision())), count, ..Default::default() };
         if request.count_only {
             return Ok(response);
         }
@@ -177,7 +177,9 @@ impl Attempt<'_> {
         response.more = kvs.len() > limit;
         kvs.truncate(limit);
         if request.keys_only {
-            kvs.iter_mut().for_each(|kv| kv.value.clear());
+            for kv in &mut kvs {
+                kv.value.clear();
+            }
         }
         response.kvs = kvs;
         Ok(response)
@@ -237,7 +239,7 @@ impl Attempt<'_> {
             };
             responses.push(pb::ResponseOp { response: Some(response) });
         }
-        Ok(pb::TxnResponse { header: header(0), succeeded, responses })
+        Ok(pb::TxnResponse { header: Some(header(0)), succeeded, responses })
     }
 
     fn put(&mut self, put: &pb::PutRequest) -> Result<pb::PutResponse> {
@@ -259,7 +261,7 @@ impl Attempt<'_> {
             kv.lease = put.lease;
         }
         self.keys.insert(put.key.clone(), kv);
-        Ok(pb::PutResponse { header: header(revision), prev_kv: previous.filter(|_| put.prev_kv) })
+        Ok(pb::PutResponse { header: Some(header(revision)), prev_kv: previous.filter(|_| put.prev_kv) })
     }
 
     fn delete(&mut self, delete: &pb::DeleteRangeRequest) -> pb::DeleteRangeResponse {
@@ -269,7 +271,7 @@ impl Attempt<'_> {
         self.keys = left;
         self.changed |= !gone.is_empty();
         pb::DeleteRangeResponse {
-            header: header(self.revision()),
+            header: Some(header(self.revision())),
             deleted: i64::try_from(gone.len()).unwrap(),
             prev_kvs: if delete.prev_kv { gone.into_values().collect() } else { Vec::new() },
         }
