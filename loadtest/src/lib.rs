@@ -1,1 +1,16 @@
-//! Load generation, benchmarks and history checking.
+//! Load generation and benchmarks: both servers, seen only over the wire.
+//!
+//! [`bench`](mod@bench) starts what is measured and prints the tables; [`measure`] drives one case; [`store`] and [`kube`] say what the
+//! cases do.
+
+pub mod bench;
+pub mod case;
+pub mod cli;
+pub mod error;
+pub mod histogram;
+pub mod kube;
+pub mod measure;
+pub mod proc_stat;
+pub mod process;
+pub mod store;
+pub mod table;

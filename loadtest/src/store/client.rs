@@ -1,0 +1,53 @@
+//! Connections to an etcd.
+
+use std::error::Error;
+
+use pintle_proto::etcdserverpb::kv_client::KvClient;
+use pintle_proto::etcdserverpb::watch_client::WatchClient;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::error::{BenchError, During};
+
+/// Connections that the clients share.
+const CONNECTIONS: usize = 16;
+const CONNECT: &str = "cannot connect to the store";
+
+/// Several connections to one server.
+#[derive(Debug, Clone)]
+pub struct Clients(Vec<Channel>);
+
+impl Clients {
+    /// Connects to `endpoint`, a host and port.
+    pub async fn connect(endpoint: &str) -> Result<Self, BenchError> {
+        let endpoint = Endpoint::from_shared(format!("http://{endpoint}")).during(CONNECT)?.tcp_nodelay(true);
+        let mut channels = Vec::with_capacity(CONNECTIONS);
+        for _ in 0..CONNECTIONS {
+            let channel = endpoint.connect().await;
+            // tonic's own text is only "transport error".
+            channels.push(channel.map_err(|error| match error.source() {
+                Some(source) => BenchError::request(CONNECT, source),
+                None => BenchError::request(CONNECT, error),
+            })?);
+        }
+        Ok(Self(channels))
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A client of keys; workers are spread over the connections.
+    pub fn kv(&self, worker: usize) -> KvClient<Channel> {
+        KvClient::new(self.channel(worker))
+    }
+
+    /// A client of watches.
+    pub fn watch(&self, worker: usize) -> WatchClient<Channel> {
+        WatchClient::new(self.channel(worker))
+    }
+
+    fn channel(&self, worker: usize) -> Channel {
+        self.0[worker % self.0.len()].clone()
+    }
+}
