@@ -177,11 +177,11 @@ mod tests {
 
     #[tokio::test]
     async fn time_ends_a_case() {
-        let sample = drive(&own(), 2, Until::Elapsed(Duration::from_millis(20)), |_| async {
+        let yields = |_| async {
             tokio::task::yield_now().await;
             Ok(0)
-        });
-        let sample = sample.await.unwrap();
+        };
+        let sample = drive(&own(), 2, Until::Elapsed(Duration::from_millis(20)), yields).await.unwrap();
         assert!(sample.tally.latency.count() > 0 && sample.elapsed >= Duration::from_millis(20));
     }
 

@@ -30,14 +30,15 @@ pub fn figures(title: &str, rows: &[Row], reference: &[Row]) -> String {
         }
         lines.push(line);
     }
-    let mut text = aligned(&lines);
-    for (who, rows) in [("", rows), ("reference: ", reference)] {
-        for Row { case, sample } in rows.iter().filter(|row| row.sample.tally.errors > 0) {
-            let said = sample.tally.error.as_deref().unwrap_or_default();
-            text += &format!("{who}{}: {} failed, such as: {said}\n", case.title(), sample.tally.errors);
-        }
-    }
-    text
+    let failed = |who: &'static str, rows: &[Row]| -> String {
+        let failed = rows.iter().filter(|row| row.sample.tally.errors > 0).map(|row| {
+            let tally = &row.sample.tally;
+            let said = tally.error.as_deref().unwrap_or_default();
+            format!("{who}{}: {} failed, such as: {said}\n", row.case.title(), tally.errors)
+        });
+        failed.collect()
+    };
+    aligned(&lines) + &failed("", rows) + &failed("reference: ", reference)
 }
 
 fn own(Row { case, sample }: &Row) -> Vec<String> {
@@ -125,21 +126,20 @@ fn aligned(lines: &[Vec<String>]) -> String {
             lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         })
         .collect();
-    let mut text = String::new();
-    for (at, line) in lines.iter().enumerate() {
-        for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
-            text += &if column == 0 { format!("| {cell:<width$} ") } else { format!("| {cell:>width$} ") };
-        }
-        text += "|\n";
-        if at == 0 {
-            for (column, &width) in widths.iter().enumerate() {
-                text +=
-                    &if column == 0 { format!("|{:-<1$}", "", width + 2) } else { format!("|{:-<1$}:", "", width + 1) };
-            }
-            text += "|\n";
-        }
-    }
-    text
+    let rule = widths.iter().enumerate().map(|(column, &width)| match column {
+        0 => format!("|{:-<1$}", "", width + 2),
+        _ => format!("|{:-<1$}:", "", width + 1),
+    });
+    let rule: String = rule.collect();
+    let mut rows = lines.iter().map(|line| {
+        let cells = line.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+            0 => format!("| {cell:<width$} "),
+            _ => format!("| {cell:>width$} "),
+        });
+        cells.collect::<String>()
+    });
+    let head = rows.next().unwrap_or_default();
+    [head, rule].into_iter().chain(rows).map(|row| row + "|\n").collect()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn node_name(number: u64) -> String {
     format!("node-{number:04}")
 }
 
-/// A pod as a ReplicaSet makes it: stored, some 4 KB.
+/// A pod as a `ReplicaSet` makes it: stored, some 4 KB.
 pub fn pod(at: u64, namespaces: u64, nodes: u64) -> Bytes {
     let app = format!("app-{}", at % 100);
     let environment: Vec<Value> = (0..12)
