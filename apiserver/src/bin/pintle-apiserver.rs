@@ -1,5 +1,6 @@
 //! `pintle-apiserver`: see [`pintle_apiserver::config::Config`] for its flags.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -51,10 +52,18 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-#[allow(clippy::print_stdout, reason = "the ready line is what the program says to its user")]
+/// Says to the user that the server is ready. A closed standard output is no reason to stop.
 fn announce(server: &Server) {
-    println!("pintle-apiserver is ready at {}", server.url());
-    println!("  export KUBECONFIG={}", server.kubeconfig().display());
+    let mut out = std::io::stdout().lock();
+    let said = writeln!(
+        out,
+        "pintle-apiserver is ready at {}\n  export KUBECONFIG={}",
+        server.url(),
+        server.kubeconfig().display()
+    );
+    if let Err(error) = said.and_then(|()| out.flush()) {
+        tracing::debug!(%error, "nobody reads the ready line");
+    }
 }
 
 #[allow(clippy::print_stderr, reason = "why the program does not start is said to its user")]
