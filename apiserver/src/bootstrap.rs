@@ -1,6 +1,6 @@
 //! The objects that every cluster has from its first start on, made through the API like anybody else's.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use crate::codec::negotiate::Accepted;
 use crate::error::Status;
 use crate::http::query::Query;
 use crate::http::request_info::RequestInfo;
+use crate::resources::services::Pools;
 use crate::verbs::{self, Api, Warnings};
 
 /// Why the objects could not be made.
@@ -28,11 +29,37 @@ pub struct BootstrapError {
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Makes what is not there yet.
-pub async fn run(api: &Arc<Api>) -> Result<(), BootstrapError> {
+///
+/// `port` is the one that the server listens on.
+pub async fn run(api: &Arc<Api>, port: u16) -> Result<(), BootstrapError> {
     for name in NAMESPACES {
         create(api, "/api/v1/namespaces", &json!({ "metadata": { "name": name } })).await?;
     }
-    Ok(())
+    ensure_kubernetes_service(api, port).await
+}
+
+/// The service by which pods reach this server, at the first address of the range.
+async fn ensure_kubernetes_service(api: &Arc<Api>, port: u16) -> Result<(), BootstrapError> {
+    const PATH: &str = "/api/v1/namespaces/default/services";
+    let failed = |why: &dyn std::fmt::Display| BootstrapError { path: PATH.to_owned(), status: Status::internal(why) };
+    let Some(services) = api.resource("", "v1", "services") else { return Ok(()) };
+    // It is there from the second start on; its address would be refused as taken before its name is.
+    let found = services.collection.get("default", "kubernetes", "").await;
+    if found.map_err(|error| failed(&error))?.is_some() {
+        return Ok(());
+    }
+    let address = api.services.ranges.first().map(|range| range.first_address().to_string());
+    let service = json!({
+        "metadata": { "name": "kubernetes", "labels": { "component": "apiserver", "provider": "kubernetes" } },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": address.unwrap_or_default(),
+            "ipFamilyPolicy": "SingleStack",
+            "sessionAffinity": "None",
+            "ports": [{ "name": "https", "protocol": "TCP", "port": 443, "targetPort": port }],
+        },
+    });
+    create(api, PATH, &service).await
 }
 
 /// Creates an object unless one of its name exists.
@@ -70,8 +97,7 @@ async fn create(api: &Arc<Api>, path: &str, object: &Value) -> Result<(), Bootst
 
 /// The address of the `kubernetes` service: the first of the range.
 pub fn service_address(range: &str) -> Option<IpAddr> {
-    let base: Ipv4Addr = range.split('/').next()?.parse().ok()?;
-    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base).checked_add(1)?)))
+    Some(Pools::parse(range)?.ranges.first()?.first_address())
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 use crate::admission::Chain;
+use crate::admission::default_toleration_seconds::DefaultTolerationSeconds;
 use crate::admission::namespace_lifecycle::NamespaceLifecycle;
+use crate::admission::storage_object_in_use_protection::StorageObjectInUseProtection;
+use crate::admission::taint_nodes_by_condition::TaintNodesByCondition;
 use crate::bootstrap;
 use crate::config::Config;
 use crate::http::authenticate::Authenticators;
@@ -23,6 +26,7 @@ use crate::http::tls::{self, TlsError};
 use crate::http::{health, server};
 use crate::pki::{Names, Pki, PkiError};
 use crate::resources;
+use crate::resources::services::Pools;
 use crate::schema::builtin;
 use crate::storage::etcd::{self, ConnectError, EtcdConfig};
 use crate::storage::{self, Backend, Storage, embedded};
@@ -54,6 +58,11 @@ pub enum StartError {
         /// What went wrong.
         reason: String,
     },
+    /// The range of the services' addresses is none.
+    #[error(
+        "--service-cluster-ip-range={0} is neither one range of addresses, such as 10.0.0.0/24, nor one of each IP family"
+    )]
+    ServiceRange(String),
     /// The port cannot be listened on.
     #[error(
         "cannot listen on {address}: {source}; stop what uses it, or choose another --secure-port or --bind-address"
@@ -121,11 +130,19 @@ impl Server {
         if !config.etcd_compaction_interval.is_zero() {
             storage.compact_every(config.etcd_compaction_interval);
         }
-        let admission = Chain::new(vec![Box::new(NamespaceLifecycle)]);
-        let api = Api::new(resources::table(), builtin::registry(), Arc::clone(&storage), admission, config.event_ttl);
+        let admission = Chain::new(vec![
+            Box::new(NamespaceLifecycle),
+            Box::new(TaintNodesByCondition),
+            Box::new(DefaultTolerationSeconds),
+            Box::new(StorageObjectInUseProtection),
+        ]);
+        let range = &config.service_cluster_ip_range;
+        let pools = Pools::parse(range).ok_or_else(|| StartError::ServiceRange(range.clone()))?;
+        let api =
+            Api::new(resources::table(), builtin::registry(), Arc::clone(&storage), admission, config.event_ttl, pools);
         let api = Arc::new(api);
         api.warm();
-        bootstrap::run(&api).await?;
+        bootstrap::run(&api, port).await?;
 
         let public_paths = health::public_paths().chain(["/version".to_owned(), "/version/".to_owned()]);
         let pipeline = Pipeline {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::json;
 use super::negotiate::MetaVersion;
 use crate::resources::ResourceSpec;
+use crate::resources::daemonsets::TEMPLATE_GENERATION;
 use crate::resources::printers::{self, Column, Printer};
 use crate::schema::Type;
 
@@ -199,8 +200,20 @@ fn row(spec: &ResourceSpec, printer: &Printer, object: &Value, options: TableOpt
 
 /// The metadata of an object as an object of its own.
 pub fn partial_object_metadata(object: &Value, version: MetaVersion) -> Value {
-    let metadata = object.get("metadata").cloned().unwrap_or_else(|| json!({}));
+    let mut metadata = object.get("metadata").cloned().unwrap_or_else(|| json!({}));
+    drop_encoded_fields(&mut metadata);
     json!({"kind": "PartialObjectMetadata", "apiVersion": version.api_version(), "metadata": metadata})
+}
+
+/// Takes away what is no metadata but a field of the object that has its place among the annotations.
+fn drop_encoded_fields(metadata: &mut Value) {
+    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return };
+    annotations.remove(TEMPLATE_GENERATION);
+    if annotations.is_empty()
+        && let Some(metadata) = metadata.as_object_mut()
+    {
+        metadata.remove("annotations");
+    }
 }
 
 /// An object that names its kind; those of a list do not.

@@ -1,15 +1,24 @@
 //! What single kinds do beyond what their row in the table says. Every kind that needs a hook has a file of its own.
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::namespaces;
+use super::{certificatesigningrequests, daemonsets, jobs, namespaces, persistentvolumes, pods, services};
+use crate::error::Status;
 use crate::resources::ResourceSpec;
 use crate::verbs::Request;
+
+/// See [`Hooks::begin`].
+pub type Begin =
+    for<'a> fn(&'a Request<'_>, &'a mut Value, Option<&'a Value>) -> BoxFuture<'a, Result<services::Hold, Status>>;
 
 /// The hooks of one kind; those of most do nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Hooks {
+    /// Takes hold of what a new or changed object needs beyond itself, before it is prepared; the last value is what it was. What is
+    /// returned is kept until the object is stored.
+    pub begin: Option<Begin>,
     /// Prepares a new object before it is judged.
     pub prepare_create: fn(&mut Value, &Request<'_>),
     /// Prepares a changed object before it is judged; the second value is what it was.
@@ -25,6 +34,7 @@ pub struct Hooks {
 impl Hooks {
     /// Hooks that do nothing.
     pub const NONE: Self = Self {
+        begin: None,
         prepare_create: |_, _| {},
         prepare_update: |_, _, _| {},
         kept_by: |_| None,
@@ -37,6 +47,20 @@ impl Hooks {
 pub fn of(spec: &ResourceSpec) -> Hooks {
     match (spec.group.as_str(), spec.plural.as_str()) {
         ("", "namespaces") => namespaces::HOOKS,
+        ("", "persistentvolumes") => persistentvolumes::HOOKS,
+        ("", "pods") => pods::HOOKS,
+        ("", "services") => services::HOOKS,
+        ("apps", "daemonsets") => daemonsets::HOOKS,
+        ("batch", "jobs") => jobs::HOOKS,
+        ("certificates.k8s.io", "certificatesigningrequests") => certificatesigningrequests::HOOKS,
         _ => Hooks::NONE,
+    }
+}
+
+/// Runs the kind's [`Hooks::begin`], if it has one.
+pub async fn begin(request: &Request<'_>, object: &mut Value, live: Option<&Value>) -> Result<services::Hold, Status> {
+    match of(request.spec).begin {
+        Some(begin) => begin(request, object, live).await,
+        None => Ok(None),
     }
 }

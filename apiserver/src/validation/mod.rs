@@ -45,7 +45,7 @@ mod webhooks;
 mod workload;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::field::Errors;
 use self::node::Node;
@@ -114,6 +114,15 @@ pub fn validate_subresource_update(gvk: &GroupVersionKind, subresource: &str, ob
         (_, "status") => rules.status,
         _ => rules.update,
     })
+}
+
+/// Judges the addresses and families of a service, new or changed, before any are allocated.
+pub fn service_addresses(spec: &Map<String, Value>, old: Option<&Map<String, Value>>) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, old) = (Value::Object(spec.clone()), old.map(|old| Value::Object(old.clone())));
+    let at = |value| Node { value, path: field::Path::new("spec") };
+    service::related_addresses(&at(&spec), old.as_ref().map(at).as_ref(), &mut errors);
+    errors
 }
 
 fn judge_update(

@@ -318,6 +318,11 @@ fn session_affinity(spec: &Node<'_>, affinity: &str, errors: &mut Errors) {
     }
 }
 
+/// Judges what a service says of its addresses, before any are allocated.
+pub fn related_addresses(spec: &Node<'_>, old: Option<&Node<'_>>, errors: &mut Errors) {
+    cluster_ips(spec, is_headless(spec), old, errors);
+}
+
 fn cluster_ips(spec: &Node<'_>, headless: bool, old: Option<&Node<'_>>, errors: &mut Errors) {
     let (ip, ips) = (spec.text("clusterIP"), spec.at("clusterIPs"));
     let list: Vec<&str> = ips.strings().collect();

@@ -71,6 +71,7 @@ async fn store_once(
     attributes: &Attributes<'_>,
 ) -> Result<Result<Written, Status>, Status> {
     fill_system_fields(&mut object, request.now);
+    let _hold = hooks::begin(request, &mut object, None).await?;
     strategy::prepare_create(request.spec, &mut object);
     validation::prepare::create(&resource.gvk, &mut object);
     (hooks::of(request.spec).prepare_create)(&mut object, request);

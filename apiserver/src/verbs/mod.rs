@@ -33,6 +33,7 @@ use crate::error::{Qualified, Status};
 use crate::http::query::Query;
 use crate::http::request_info::RequestInfo;
 use crate::object::managed_fields;
+use crate::resources::services::Pools;
 use crate::resources::spec::{ResourceSpec, ResourceTable, SubresourceSpec};
 use crate::schema::Registry;
 use crate::storage::Storage;
@@ -51,6 +52,8 @@ pub struct Api {
     pub admission: Chain,
     /// How long events are kept, in seconds (`--event-ttl`).
     pub event_ttl_seconds: i64,
+    /// What services get their addresses and node ports from.
+    pub services: Pools,
     resources: HashMap<String, Arc<Resource>>,
 }
 
@@ -62,13 +65,14 @@ impl Api {
         storage: Arc<Storage>,
         admission: Chain,
         event_ttl_seconds: i64,
+        services: Pools,
     ) -> Self {
         let bound = table.rows().iter().zip(0_u16..).filter_map(|(spec, row)| {
             let resource = Resource::bind(spec, row, registry, &storage)?;
             Some((key(&spec.group, &spec.version, &spec.plural), Arc::new(resource)))
         });
         let resources = bound.collect();
-        Self { table, registry, storage, admission, event_ttl_seconds, resources }
+        Self { table, registry, storage, admission, event_ttl_seconds, services, resources }
     }
 
     /// Begins to fill every cache, so that watches can be resumed from the server's start on.

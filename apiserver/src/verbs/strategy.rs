@@ -27,9 +27,7 @@ pub fn prepare_create(spec: &ResourceSpec, object: &mut Value) {
 /// Prepares a changed object, or one changed through a subresource.
 pub fn prepare_update(spec: &ResourceSpec, subresource: &str, object: &mut Value, live: &Value) {
     meta::set_generation(object, meta::generation(live));
-    let kept =
-        if subresource == "status" { spec.strategy.reset_on_status_update } else { spec.strategy.reset_on_update };
-    for path in kept {
+    for path in kept(spec, subresource) {
         if *path == "metadata" {
             for field in STATUS_KEEPS_METADATA {
                 meta::set(object, field, live["metadata"].get(field).cloned());

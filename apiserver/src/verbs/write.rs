@@ -118,6 +118,7 @@ where
     request.api.admission.admit(&attributes, &mut object).await?;
     request.warnings.extend(meta::drop_duplicate_owners(&mut object, meta::AFTER_ADMISSION));
     require_version(request, live, &mut object)?;
+    let _hold = hooks::begin(request, &mut object, Some(live)).await?;
     strategy::prepare_update(request.spec, subresource, &mut object, live);
     if subresource.is_empty() {
         validation::prepare::update(&resource.gvk, &mut object, live);
