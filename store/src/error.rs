@@ -1,40 +1,28 @@
 //! The one error type of the store.
 //!
-//! Clients compare etcd's errors by text and gRPC code, so both are kept exactly as etcd's `rpctypes` package has them.
+//! Clients compare etcd's errors by text and gRPC code, so both are exactly as etcd's `rpctypes` package has them.
 
 use crate::engine::EngineError;
 
 /// The gRPC status code an error is answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// The caller gave up.
-    Canceled,
-    /// No better code is known.
-    Unknown,
     /// The request can never be served.
     InvalidArgument,
-    /// The caller's time is up.
-    DeadlineExceeded,
     /// What was named does not exist.
     NotFound,
-    /// Authenticated, but not allowed.
-    PermissionDenied,
     /// A quota is used up.
     ResourceExhausted,
     /// The state does not allow it now.
     FailedPrecondition,
     /// Outside of the valid range, which moves.
     OutOfRange,
-    /// The server does not do this.
-    Unimplemented,
     /// The server broke.
     Internal,
     /// Try again later or elsewhere.
     Unavailable,
     /// Data is lost or corrupt.
     DataLoss,
-    /// Not authenticated.
-    Unauthenticated,
 }
 
 /// Declares [`StoreError`]'s etcd variants, each with its code and text.
@@ -44,14 +32,6 @@ macro_rules! store_errors {
         #[derive(Debug, Clone, thiserror::Error)]
         pub enum StoreError {
             $($(#[$doc])* #[error($text)] $name,)*
-            /// A reason that etcd composes from the request, so that no fixed text exists.
-            #[error("{text}")]
-            Composed {
-                /// The gRPC code.
-                code: Code,
-                /// The text, beginning with `etcdserver: ` where etcd's does.
-                text: String,
-            },
             /// The storage engine failed; the node must halt before it can diverge.
             #[error(transparent)]
             Engine(#[from] EngineError),
@@ -65,7 +45,6 @@ macro_rules! store_errors {
             pub fn code(&self) -> Code {
                 match self {
                     $(StoreError::$name => Code::$code,)*
-                    StoreError::Composed { code, .. } => *code,
                     StoreError::Engine(_) => Code::Internal,
                     StoreError::CorruptData(_) => Code::DataLoss,
                 }
@@ -87,8 +66,6 @@ store_errors! {
     TooManyOps, InvalidArgument, "etcdserver: too many operations in txn request";
     /// A transaction puts a key twice, or puts what it deletes.
     DuplicateKey, InvalidArgument, "etcdserver: duplicate key given in txn request";
-    /// A client API version that is unknown.
-    InvalidClientApiVersion, InvalidArgument, "etcdserver: invalid client api version";
     /// A sort order or target that is unknown.
     InvalidSortOption, InvalidArgument, "etcdserver: invalid sort option";
     /// The revision asked for is below the compaction watermark.
@@ -105,67 +82,13 @@ store_errors! {
     /// A TTL above the maximum.
     LeaseTtlTooLarge, OutOfRange, "etcdserver: too large lease TTL";
 
-    /// The watch was canceled.
-    WatchCanceled, Canceled, "etcdserver: watch canceled";
-
-    /// A member has this id already.
-    MemberExists, FailedPrecondition, "etcdserver: member ID already exist";
-    /// A member has this peer URL already.
-    PeerUrlExists, FailedPrecondition, "etcdserver: Peer URLs already exists";
-    /// The change would lose the quorum of started members.
-    MemberNotEnoughStarted, FailedPrecondition, "etcdserver: re-configuration failed due to not enough started members";
-    /// A member's URLs do not parse.
-    MemberBadUrls, InvalidArgument, "etcdserver: given member URLs are invalid";
     /// No member has this id.
     MemberNotFound, NotFound, "etcdserver: member not found";
-    /// Only a learner can be promoted.
-    MemberNotLearner, FailedPrecondition, "etcdserver: can only promote a learner member";
-    /// A learner that lags cannot be promoted.
-    LearnerNotReady, FailedPrecondition, "etcdserver: can only promote a learner member which is in sync with leader";
-    /// One more learner than allowed.
-    TooManyLearners, FailedPrecondition, "etcdserver: too many learner members in cluster";
-    /// The request was meant for another cluster.
-    ClusterIdMismatch, FailedPrecondition, "etcdserver: cluster ID mismatch";
 
     /// The request has more bytes than allowed.
     RequestTooLarge, InvalidArgument, "etcdserver: request is too large";
     /// Too many proposals wait.
     TooManyRequests, ResourceExhausted, "etcdserver: too many requests";
-
-    /// Authentication needs a user named root.
-    RootUserNotExist, FailedPrecondition, "etcdserver: root user does not exist";
-    /// Authentication needs root to have the role root.
-    RootRoleNotExist, FailedPrecondition, "etcdserver: root user does not have root role";
-    /// A user has this name already.
-    UserAlreadyExists, FailedPrecondition, "etcdserver: user name already exists";
-    /// A user needs a name.
-    UserEmpty, InvalidArgument, "etcdserver: user name is empty";
-    /// No user has this name.
-    UserNotFound, FailedPrecondition, "etcdserver: user name not found";
-    /// A role has this name already.
-    RoleAlreadyExists, FailedPrecondition, "etcdserver: role name already exists";
-    /// No role has this name.
-    RoleNotFound, FailedPrecondition, "etcdserver: role name not found";
-    /// A role needs a name.
-    RoleEmpty, InvalidArgument, "etcdserver: role name is empty";
-    /// Wrong user or password.
-    AuthFailed, InvalidArgument, "etcdserver: authentication failed, invalid user ID or password";
-    /// A grant names no permission.
-    PermissionNotGiven, InvalidArgument, "etcdserver: permission not given";
-    /// The user may not do this.
-    PermissionDenied, PermissionDenied, "etcdserver: permission denied";
-    /// The user does not have the role.
-    RoleNotGranted, FailedPrecondition, "etcdserver: role is not granted to the user";
-    /// The role does not have the permission.
-    PermissionNotGranted, FailedPrecondition, "etcdserver: permission is not granted to the role";
-    /// Authentication is off.
-    AuthNotEnabled, FailedPrecondition, "etcdserver: authentication is not enabled";
-    /// A token that is unknown or expired.
-    InvalidAuthToken, Unauthenticated, "etcdserver: invalid auth token";
-    /// The change would lock everyone out.
-    InvalidAuthManagement, InvalidArgument, "etcdserver: invalid auth management";
-    /// The request was authorized before roles changed.
-    AuthOldRevision, InvalidArgument, "etcdserver: revision of auth store is old";
 
     /// No leader is known.
     NoLeader, Unavailable, "etcdserver: no leader";
@@ -173,42 +96,14 @@ store_errors! {
     NotLeader, FailedPrecondition, "etcdserver: not leader";
     /// The leader changed while the request was under way.
     LeaderChanged, Unavailable, "etcdserver: leader changed";
-    /// The cluster's version does not do this.
-    NotCapable, FailedPrecondition, "etcdserver: not capable";
     /// The server is stopping.
     Stopped, Unavailable, "etcdserver: server stopped";
     /// It took too long.
     Timeout, Unavailable, "etcdserver: request timed out";
-    /// It took too long, and a leader had failed.
-    TimeoutDueToLeaderFail, Unavailable, "etcdserver: request timed out, possibly due to previous leader failure";
-    /// It took too long, and a connection had been lost.
-    TimeoutDueToConnectionLost, Unavailable, "etcdserver: request timed out, possibly due to connection lost";
-    /// This node lagged too long behind.
-    TimeoutWaitAppliedIndex, Unavailable, "etcdserver: request timed out, waiting for the applied index took too long";
     /// Too few members are healthy.
     Unhealthy, Unavailable, "etcdserver: unhealthy cluster";
     /// Members disagree about the data.
     Corrupt, DataLoss, "etcdserver: corrupt cluster";
-    /// A learner does not serve this.
-    NotSupportedForLearner, FailedPrecondition, "etcdserver: rpc not supported for learner";
-    /// Leadership cannot be given to this member.
-    BadLeaderTransferee, FailedPrecondition, "etcdserver: bad leader transferee";
-
-    /// A version that does not parse.
-    WrongDowngradeVersionFormat, InvalidArgument, "etcdserver: wrong downgrade target version format";
-    /// A version that cannot be downgraded to.
-    InvalidDowngradeTargetVersion, InvalidArgument, "etcdserver: invalid downgrade target version";
-    /// The cluster's version is not known yet.
-    ClusterVersionUnavailable, FailedPrecondition, "etcdserver: cluster version not found during downgrade";
-    /// A downgrade is under way.
-    DowngradeInProcess, FailedPrecondition, "etcdserver: cluster has a downgrade job in progress";
-    /// No downgrade is under way.
-    NoInflightDowngrade, FailedPrecondition, "etcdserver: no inflight downgrade job";
-
-    /// The caller gave up.
-    RequestCanceled, Canceled, "etcdserver: request canceled";
-    /// The caller's time is up.
-    DeadlineExceeded, DeadlineExceeded, "etcdserver: context deadline exceeded";
 }
 
 impl StoreError {

@@ -4,6 +4,7 @@
 mod audience;
 mod kv;
 mod lease;
+mod quota;
 mod status;
 mod write;
 
@@ -17,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use self::audience::{Audience, Past};
+pub use self::status::Status;
 use self::write::Write;
 use crate::apply::Command;
 use crate::data_dir::{DataDir, DataDirError};
@@ -25,10 +27,9 @@ use crate::engine::rocks::{self, Memory, RocksEngine};
 use crate::error::StoreError;
 use crate::lease::{Leases, expiry};
 use crate::limits;
-use crate::maintenance::quota;
-use crate::mvcc::{Head, Mvcc};
+use crate::mvcc::Mvcc;
 use crate::raft::Member;
-use crate::raft::node::{Node, Standing, StartConfig, StartError};
+use crate::raft::node::{Node, StartConfig, StartError};
 use crate::watch::Watches;
 
 /// How to open a store.
@@ -116,23 +117,6 @@ struct Inner {
     directory: DataDir,
 }
 
-/// How the store stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status {
-    /// The cluster.
-    pub cluster_id: u64,
-    /// This member.
-    pub member_id: u64,
-    /// Term, leader and indexes.
-    pub standing: Standing,
-    /// Revision, sizes and alarms.
-    pub head: Head,
-    /// Bytes of data at which writes are refused.
-    pub quota_bytes: u64,
-    /// Bytes of the raft log, which is cut when it has grown long.
-    pub log_bytes: u64,
-}
-
 impl Store {
     /// Opens the store in a data directory, or makes one. Returns once everything that was acknowledged before can be read.
     pub async fn open(config: StoreConfig) -> Result<Self, OpenError> {
@@ -201,19 +185,6 @@ impl Store {
             }
         }));
         tasks.spawn(prune_when_compacted(Arc::downgrade(&self.0.mvcc), compacted));
-    }
-
-    /// How the store stands, as far as this node knows.
-    pub fn status(&self) -> Result<Status, StoreError> {
-        let identity = self.0.node.identity();
-        Ok(Status {
-            cluster_id: identity.cluster_id,
-            member_id: identity.member_id,
-            standing: self.0.node.standing(),
-            head: *self.0.mvcc.view()?.head(),
-            quota_bytes: self.0.config.quota_bytes,
-            log_bytes: self.0.node.log_bytes(),
-        })
     }
 
     /// Stops taking requests, brings everything to disk so that the next start has nothing to replay, and lets go of the

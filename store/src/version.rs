@@ -5,6 +5,3 @@ pub const SERVER: &str = "3.7.1";
 
 /// The version that all members of the cluster speak.
 pub const CLUSTER: &str = "3.7.0";
-
-/// The version of the API in the URLs of the JSON gateway, as `etcd --version` and `etcdctl version` print it.
-pub const API: &str = "3.7";

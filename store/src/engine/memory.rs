@@ -1,7 +1,6 @@
 //! An engine in memory, for tests: persistent ordered maps, so that a snapshot is a copy of their roots.
 
 use std::ops::Bound;
-use std::path::Path;
 
 use bytes::Bytes;
 use imbl::OrdMap;
@@ -133,10 +132,6 @@ impl Engine for MemoryEngine {
 
     fn flush(&self) -> Result<(), EngineError> {
         Ok(())
-    }
-
-    fn checkpoint(&self, _path: &Path) -> Result<(), EngineError> {
-        Err(EngineError("the memory engine has no files to copy".into()))
     }
 }
 

@@ -11,8 +11,6 @@ pub mod rocks;
 pub mod schema;
 mod wal;
 
-use std::path::Path;
-
 use bytes::Bytes;
 
 pub use schema::Column;
@@ -159,11 +157,6 @@ impl WriteBatch {
         self.writes.push(Write::DeleteRange(column, start.into(), end.into()));
     }
 
-    /// Appends everything in `other`.
-    pub fn extend(&mut self, other: WriteBatch) {
-        self.writes.extend(other.writes);
-    }
-
     /// The changes, in order.
     pub fn writes(&self) -> &[Write] {
         &self.writes
@@ -190,8 +183,4 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Makes everything written so far durable, all columns at the same point.
     fn flush(&self) -> Result<(), EngineError>;
-
-    /// Writes a copy of the present contents into the directory `path`, which must not exist yet. The copy opens as a
-    /// database of its own and shares files with this one where the file system allows.
-    fn checkpoint(&self, path: &Path) -> Result<(), EngineError>;
 }

@@ -8,7 +8,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType,
     DBRawIteratorWithThreadMode, DBRecoveryMode, DBWithThreadMode, FlushOptions, LogLevel, MultiThreaded, Options,
@@ -163,7 +162,6 @@ fn column_options(column: Column, memory: &Memory) -> Options {
         Column::History
         | Column::Versions
         | Column::Attachments
-        | Column::Auth
         | Column::Members
         | Column::Alarms
         | Column::Meta
@@ -296,10 +294,6 @@ impl Engine for RocksEngine {
         let handles: Vec<_> = handles.iter().collect();
         self.db.flush_cfs_opt(&handles, &FlushOptions::default()).map_err(engine_error)
     }
-
-    fn checkpoint(&self, path: &Path) -> Result<(), EngineError> {
-        Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.create_checkpoint(path)).map_err(engine_error)
-    }
 }
 
 #[cfg(test)]
@@ -322,20 +316,6 @@ mod tests {
         let mut batch = WriteBatch::new();
         batch.put(column, key, value);
         engine.write(&batch, durability).unwrap();
-    }
-
-    #[test]
-    fn a_checkpoint_opens_as_a_database_with_what_was_written_before_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let memory = Memory::new(BUDGET_BYTES);
-        let engine = RocksEngine::open_state(&directory.path().join("state"), &memory).unwrap();
-        put(&engine, Column::Live, "before", "1".into(), Durability::Buffered);
-        let copy = directory.path().join("copy");
-        engine.checkpoint(&copy).unwrap();
-        put(&engine, Column::Live, "after", "1".into(), Durability::Buffered);
-        let copy = RocksEngine::open_state(&copy, &memory).unwrap();
-        assert!(copy.snapshot().get(Column::Live, b"before").unwrap().is_some());
-        assert!(copy.snapshot().get(Column::Live, b"after").unwrap().is_none());
     }
 
     #[test]

@@ -22,8 +22,6 @@ pub enum Column {
     Leases,
     /// lease id, key -> nothing: which keys a lease holds.
     Attachments,
-    /// Users, roles and whether they are enforced.
-    Auth,
     /// Members of the cluster.
     Members,
     /// Alarms that are raised.
@@ -38,7 +36,7 @@ pub enum Column {
 
 impl Column {
     /// How many columns there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 10;
     /// The columns of the `state/` database.
     pub const STATE: &'static [Column] = &[
         Column::Live,
@@ -46,7 +44,6 @@ impl Column {
         Column::Versions,
         Column::Leases,
         Column::Attachments,
-        Column::Auth,
         Column::Members,
         Column::Alarms,
         Column::Meta,
@@ -62,7 +59,6 @@ impl Column {
             Column::Versions => "versions",
             Column::Leases => "leases",
             Column::Attachments => "attachments",
-            Column::Auth => "auth",
             Column::Members => "members",
             Column::Alarms => "alarms",
             Column::Meta => "meta",

@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::status::{status, unsupported};
 use crate::limits::{RANGE_STREAM_CHUNK_BYTES, RANGE_STREAM_PAGE_KEYS};
+use crate::mvcc::range::has_revision_filters;
 use crate::store::Store;
 
 /// Serves [`Kv`] from a store.
@@ -79,9 +80,7 @@ fn check_streamable(request: &pb::RangeRequest) -> Result<(), Status> {
     if !as_read {
         return Err(unsupported("RangeStream does not support custom sort orders"));
     }
-    let bounds =
-        [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
-    if bounds.iter().any(|bound| *bound != 0) {
+    if has_revision_filters(request) {
         return Err(unsupported("RangeStream does not support revision filters"));
     }
     Ok(())

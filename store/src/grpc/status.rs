@@ -30,20 +30,14 @@ pub fn unknown_service() -> Status {
 
 fn code(code: error::Code) -> Code {
     match code {
-        error::Code::Canceled => Code::Cancelled,
-        error::Code::Unknown => Code::Unknown,
         error::Code::InvalidArgument => Code::InvalidArgument,
-        error::Code::DeadlineExceeded => Code::DeadlineExceeded,
         error::Code::NotFound => Code::NotFound,
-        error::Code::PermissionDenied => Code::PermissionDenied,
         error::Code::ResourceExhausted => Code::ResourceExhausted,
         error::Code::FailedPrecondition => Code::FailedPrecondition,
         error::Code::OutOfRange => Code::OutOfRange,
-        error::Code::Unimplemented => Code::Unimplemented,
         error::Code::Internal => Code::Internal,
         error::Code::Unavailable => Code::Unavailable,
         error::Code::DataLoss => Code::DataLoss,
-        error::Code::Unauthenticated => Code::Unauthenticated,
     }
 }
 

@@ -96,11 +96,6 @@ impl Lessor {
         }
     }
 
-    /// Whether this node decides when leases end.
-    pub fn leads(&self) -> bool {
-        self.leads
-    }
-
     /// Starts the lease's time over and returns the seconds granted; `None` if there is no such lease or its time is over.
     pub fn renew(&mut self, id: i64, now: Duration) -> Option<i64> {
         let lease = self.leases.get_mut(&id)?;

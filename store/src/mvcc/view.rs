@@ -65,11 +65,6 @@ impl<'a, R: Reader> View<'a, R> {
         self.head.compacted
     }
 
-    /// For what this view has no method for.
-    pub fn reader(&self) -> &R {
-        &self.reader
-    }
-
     /// Answers a range request. Check it first ([`check::range`](super::check::range)).
     pub fn range(&self, request: &pb::RangeRequest) -> Result<pb::RangeResponse> {
         self.source().range(request)
@@ -78,17 +73,6 @@ impl<'a, R: Reader> View<'a, R> {
     /// Answers a transaction that only reads ([`txn::is_read_only`]). Check it first ([`check::txn`](super::check::txn)).
     pub fn txn(&self, request: &pb::TxnRequest) -> Result<pb::TxnResponse> {
         txn::read(&self.source(), request)
-    }
-
-    /// What a key was at a revision; 0 is the present.
-    pub fn get(&self, key: &Bytes, revision: i64) -> Result<Option<KeyValue>> {
-        let request = pb::RangeRequest { key: key.clone(), revision, limit: 1, ..Default::default() };
-        Ok(self.range(&request)?.kvs.pop())
-    }
-
-    /// Live keys in a range.
-    pub fn count(&self, span: &Span) -> Result<u64> {
-        self.source().count(span, self.head.revision)
     }
 
     /// The events of the keys that `select` names, from the revision `from` on, for a watcher to catch up. Looks at whole
@@ -148,12 +132,6 @@ impl<'a, R: Reader> View<'a, R> {
             cursor.advance()?;
         }
         Ok(leases)
-    }
-
-    /// One lease.
-    pub fn lease(&self, id: i64) -> Result<Option<Lease>> {
-        let Some(record) = self.reader.get(Column::Leases, &schema::lease_key(id))? else { return Ok(None) };
-        Ok(Some(Lease::new(id, LeaseRecord::decode(&record)?)))
     }
 
     /// The keys a lease holds, in order.

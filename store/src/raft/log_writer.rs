@@ -118,8 +118,6 @@ pub fn entry_key(index: u64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use openraft::testing::blank_ent;
     use openraft::type_config::TypeConfigExt;
 
@@ -148,10 +146,6 @@ mod tests {
 
         fn flush(&self) -> Result<(), EngineError> {
             self.engine.flush()
-        }
-
-        fn checkpoint(&self, path: &Path) -> Result<(), EngineError> {
-            self.engine.checkpoint(path)
         }
     }
 

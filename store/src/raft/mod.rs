@@ -3,9 +3,9 @@
 //! A write goes [`proposer`] -> raft core -> [`log_store`] (appended, synced by `log_writer`) -> committed ->
 //! [`state_machine`] (applied, answered). A consistent read goes [`read_index`] -> the state the machine has applied.
 
+mod batch;
 #[cfg(test)]
 mod conformance;
-mod entry;
 mod log_sizes;
 pub mod log_store;
 mod log_tail;
@@ -22,7 +22,7 @@ pub mod state_machine;
 
 use openraft::RaftTypeConfig;
 
-pub use entry::Batch;
+pub use batch::Batch;
 pub use membership::Member;
 
 use crate::apply::Reply;

@@ -2,14 +2,13 @@
 //! data is read from it only when a follower needs it.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use openraft::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::storage::{RaftSnapshotBuilder, Snapshot};
 
 use super::TypeConfig;
-use crate::engine::{Engine, EngineError};
+use crate::engine::Engine;
 use crate::mvcc::Mvcc;
 
 /// What a snapshot covers: the last entry applied and the membership then.
@@ -23,11 +22,6 @@ impl<E: Engine> SnapshotData<E> {
     /// A snapshot in `mvcc`.
     pub fn new(mvcc: Arc<Mvcc<E>>) -> Self {
         Self(mvcc)
-    }
-
-    /// Writes the files that a follower is sent into `directory`, which must not exist yet.
-    pub fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
-        self.0.engine().checkpoint(directory)
     }
 
     /// The database.

@@ -4,8 +4,26 @@ use pintle_proto::etcdserverpb as pb;
 
 use super::Store;
 use crate::error::StoreError;
+use crate::mvcc::Head;
 use crate::raft::node::Standing;
 use crate::version;
+
+/// How the store stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The cluster.
+    pub cluster_id: u64,
+    /// This member.
+    pub member_id: u64,
+    /// Term, leader and indexes.
+    pub standing: Standing,
+    /// Revision, sizes and alarms.
+    pub head: Head,
+    /// Bytes of data at which writes are refused.
+    pub quota_bytes: u64,
+    /// Bytes of the raft log, which is cut when it has grown long.
+    pub log_bytes: u64,
+}
 
 impl Store {
     /// Where this node stands in the cluster. Looks at no data.
@@ -13,23 +31,45 @@ impl Store {
         self.0.node.standing()
     }
 
+    /// How the store stands, as far as this node knows.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        Ok(self.status_at(self.0.mvcc.view()?.head()))
+    }
+
+    fn status_at(&self, head: &Head) -> Status {
+        let identity = self.0.node.identity();
+        Status {
+            cluster_id: identity.cluster_id,
+            member_id: identity.member_id,
+            standing: self.standing(),
+            head: *head,
+            quota_bytes: self.config().quota_bytes,
+            log_bytes: self.0.node.log_bytes(),
+        }
+    }
+
     /// The answer to etcd's `Status`.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
     pub fn status_response(&self) -> Result<pb::StatusResponse, StoreError> {
-        let standing = self.standing();
         let view = self.0.mvcc.view()?;
-        let used = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        let head = view.head();
+        let Status { standing, head, quota_bytes, .. } = self.status_at(view.head());
         let mut errors = Vec::new();
         if standing.leader_id == 0 {
             errors.push(StoreError::NoLeader.to_string());
         }
         errors.extend(view.alarms()?.iter().map(describe_alarm));
+        let size_field = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         Ok(pb::StatusResponse {
-            header: Some(self.header(view.revision())),
+            header: Some(self.header(head.revision)),
             version: version::SERVER.to_owned(),
-            db_size: used(head.logical_bytes()),
-            db_size_in_use: used(head.logical_bytes_in_use()),
-            db_size_quota: used(self.config().quota_bytes),
+            db_size: size_field(head.logical_bytes()),
+            db_size_in_use: size_field(head.logical_bytes_in_use()),
+            db_size_quota: size_field(quota_bytes),
             leader: standing.leader_id,
             raft_index: standing.last_index,
             raft_term: standing.term,
@@ -42,6 +82,9 @@ impl Store {
     }
 
     /// The alarms that are raised.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
     pub fn alarms(&self) -> Result<Vec<pb::AlarmMember>, StoreError> {
         self.0.mvcc.view()?.alarms()
     }

@@ -95,16 +95,6 @@ impl Picked {
         self.byte_len
     }
 
-    /// How many there are; never none.
-    pub fn len(&self) -> usize {
-        self.positions.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.positions.is_empty()
-    }
-
     /// The events as their watcher asked for them. Keys and values are shared, not copied.
     pub fn iter(&self) -> impl Iterator<Item = Event> + '_ {
         self.shared().map(|event| Event {

@@ -241,11 +241,6 @@ impl Hub {
         self.revision
     }
 
-    /// The oldest revision that the store still has.
-    pub fn compact_revision(&self) -> i64 {
-        self.compact_revision
-    }
-
     /// Opens a stream. With `follows_revision`, its reader is nudged at every new revision.
     pub fn open(&mut self, mailbox: Arc<Mailbox>, follows_revision: bool) -> StreamId {
         let id = StreamId(self.new_name());

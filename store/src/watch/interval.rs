@@ -195,11 +195,6 @@ impl<V> IntervalMap<V> {
         }
         descend(self.root.as_deref(), key, visit);
     }
-
-    /// Whether there is no range at all.
-    pub fn is_empty(&self) -> bool {
-        self.root.is_none()
-    }
 }
 
 fn height<V>(tree: Option<&Node<V>>) -> u8 {
@@ -371,7 +366,7 @@ mod tests {
                     prop_assert_eq!(found, expected);
                 }
             }
-            prop_assert_eq!(map.is_empty(), model.is_empty());
+            prop_assert_eq!(map.root.is_none(), model.is_empty());
         }
     }
 }

@@ -202,9 +202,16 @@ impl<E: Engine> Run<E> {
         while !self.mvcc.prune(3).unwrap() {}
         self.agree();
         self.holds_nothing_unreachable();
-        let counted = self.mvcc.view().unwrap().count(&Span::all()).unwrap();
+        let everything = pb::RangeRequest {
+            key: "\0".into(),
+            range_end: "\0".into(),
+            count_only: true,
+            ..pb::RangeRequest::default()
+        };
+        let count = || self.mvcc.view().unwrap().range(&everything).unwrap().count;
+        let counted = count();
         self.mvcc.reload().unwrap();
-        assert_eq!(self.mvcc.view().unwrap().count(&Span::all()).unwrap(), counted);
+        assert_eq!(count(), counted, "counted anew");
     }
 
     /// Applies a batch; commands that would be refused before they are proposed are left out, as a leader does.

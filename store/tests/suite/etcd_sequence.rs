@@ -128,7 +128,8 @@ impl<E: Engine> Node<E> {
             }
             "/v3/lease/timetolive" => {
                 let view = self.mvcc.view()?;
-                let granted = view.lease(id)?.map_or(0, |lease| lease.granted_ttl_seconds);
+                let granted =
+                    view.leases()?.iter().find(|lease| lease.id == id).map_or(0, |lease| lease.granted_ttl_seconds);
                 let keys = if json::flag(request, "keys") { view.lease_keys(id)? } else { Vec::new() };
                 json::time_to_live_response(view.revision(), id, granted, &keys)
             }

@@ -1,3 +1,0 @@
-//! Upkeep: compaction, quota, hashes, snapshots.
-
-pub mod quota;
