@@ -101,9 +101,7 @@ pub fn legacy_cidr(node: &Node<'_>, errors: &mut Errors) {
         return;
     };
     let (text, bits_text) = node.str().split_once('/').unwrap_or_default();
-    if text.parse::<IpAddr>().is_err() {
-        errors.push(node.invalid_text("must not have leading 0s in IP or prefix length"));
-    } else if bits_text.len() > 1 && bits_text.starts_with('0') {
+    if text.parse::<IpAddr>().is_err() || bits_text.len() > 1 && bits_text.starts_with('0') {
         errors.push(node.invalid_text("must not have leading 0s in IP or prefix length"));
     } else if is_mapped(&address) {
         errors.push(node.invalid_text("must not have an IPv4-mapped IPv6 address"));

@@ -386,6 +386,7 @@ fn queues(queuing: &Node<'_>, errors: &mut Errors) {
 }
 
 /// A slightly conservative estimate of the bits of a hash that dealing a hand takes.
+#[allow(clippy::cast_precision_loss, reason = "both are small enough to be exact: queues are 32 bits wide")]
 fn entropy_bits(deck: i64, hand: i64) -> f64 {
     ((deck as f64).log2() * hand as f64).ceil()
 }

@@ -19,6 +19,8 @@ const LABEL_KEY: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 
 /// What is wrong with a text.
 pub type Messages = Vec<String>;
+/// Judges a text.
+pub type Rule = fn(&str) -> Messages;
 
 /// The text for a format that is given as a regular expression, with examples.
 pub fn regex_error(message: &str, regex: &str, examples: &[&str]) -> String {

@@ -294,9 +294,8 @@ fn exact_request(request: &Node<'_>, errors: &mut Errors) {
         "All" if count.int() != 0 => {
             errors.push(count.invalid_int("must not be specified when allocationMode is 'All'"));
         }
-        "All" => {}
         "ExactCount" if count.int() <= 0 => errors.push(count.invalid_int("must be greater than zero")),
-        "ExactCount" => {}
+        "All" | "ExactCount" => {}
         _ => errors.push(mode.not_supported(&["All", "ExactCount"])),
     }
     for toleration in request.at("tolerations").items() {

@@ -284,7 +284,7 @@ fn external_name(spec: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn service_port<'a>(port: &Node<'a>, named: bool, names: &mut Vec<&'a str>, errors: &mut Errors) {
+fn service_port<'a>(port: &Node<'a>, needs_name: bool, names: &mut Vec<&'a str>, errors: &mut Errors) {
     let name = port.at("name");
     if !name.is_empty() {
         name.format(formats::dns_label(name.str()), errors);
@@ -293,7 +293,7 @@ fn service_port<'a>(port: &Node<'a>, named: bool, names: &mut Vec<&'a str>, erro
         } else {
             names.push(name.str());
         }
-    } else if named {
+    } else if needs_name {
         errors.push(name.required(""));
     }
     container::port_number(&port.at("port"), errors);
@@ -644,7 +644,7 @@ fn slice_address(list: &Node<'_>, address: &Node<'_>, kind: &str, errors: &mut E
 }
 
 fn hints(hints: &Node<'_>, errors: &mut Errors) {
-    let formats: [(&'static str, fn(&str) -> formats::Messages); 2] =
+    let formats: [(&'static str, formats::Rule); 2] =
         [("forZones", formats::label_value), ("forNodes", formats::dns_subdomain)];
     for (list, format) in formats {
         let list = hints.at(list);

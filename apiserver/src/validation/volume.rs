@@ -952,8 +952,7 @@ fn persistent_csi(source: &Node<'_>, errors: &mut Errors) {
         ["controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"]
     {
         let Some(secret) = source.at(name).some() else { continue };
-        let formats: [(&str, fn(&str) -> formats::Messages); 2] =
-            [("name", formats::dns_subdomain), ("namespace", formats::dns_label)];
+        let formats: [(&str, formats::Rule); 2] = [("name", formats::dns_subdomain), ("namespace", formats::dns_label)];
         for (name, format) in formats {
             let text = secret.at(name);
             if text.is_empty() {

@@ -28,6 +28,9 @@ pub use duration::human_duration;
 
 use read::text;
 
+/// What the rows of a list are ordered by.
+pub type Rank = fn(&Value) -> (i64, &str);
+
 /// How objects of one kind are shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Printer {
@@ -38,7 +41,7 @@ pub struct Printer {
     /// What else a row says, as a row's `conditions`.
     pub conditions: fn(&Value) -> Option<Value>,
     /// How the rows of a list are ordered, if not as the list is.
-    pub rank: Option<fn(&Value) -> (i64, &str)>,
+    pub rank: Option<Rank>,
 }
 
 impl Printer {
