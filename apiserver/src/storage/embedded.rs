@@ -10,8 +10,9 @@ use pintle_proto::etcdserverpb::{
 };
 use pintle_store::{
     Store,
+    engine::Span,
     error::{Code, StoreError},
-    watch::{self, KeyRange, LocalWatch},
+    watch::{self, LocalWatch},
 };
 use tokio::sync::Notify;
 
@@ -50,7 +51,7 @@ impl Etcd for Embedded {
 
     fn watch(&self, prefix: Bytes, start_revision: i64, progress_wanted: Arc<Notify>) -> WatchStream {
         let watches = self.0.watches();
-        match watches.watch_quietly(KeyRange::prefix(prefix), start_revision, 0, false) {
+        match watches.watch_quietly(Span::prefix(&prefix), start_revision, 0, false) {
             Ok(watch) => Box::pin(stream::unfold((watch, progress_wanted), |(mut watch, wanted)| async {
                 let item = next(&mut watch, &wanted).await?;
                 Some((item, (watch, wanted)))

@@ -9,11 +9,13 @@ mod contract;
 pub mod memory;
 pub mod rocks;
 pub mod schema;
+pub mod span;
 mod wal;
 
 use bytes::Bytes;
 
 pub use schema::Column;
+pub use span::Span;
 
 /// The engine failed: an I/O error, a corrupt file, a full disk. Never caused by what a request says, so the node must
 /// halt rather than answer.
@@ -28,60 +30,6 @@ pub enum Direction {
     Forward,
     /// Descending key order.
     Reverse,
-}
-
-/// A half-open range of keys: `start` is included, `end` is not; no `end` means to the last key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
-    /// First key that belongs to the range.
-    pub start: Bytes,
-    /// First key after the range.
-    pub end: Option<Bytes>,
-}
-
-impl Span {
-    /// Every key.
-    pub fn all() -> Self {
-        Self { start: Bytes::new(), end: None }
-    }
-
-    /// Exactly one key.
-    pub fn point(key: &[u8]) -> Self {
-        let mut end = Vec::with_capacity(key.len() + 1);
-        end.extend_from_slice(key);
-        end.push(0);
-        Self { start: Bytes::copy_from_slice(key), end: Some(end.into()) }
-    }
-
-    /// Every key that begins with `prefix`.
-    pub fn prefix(prefix: &[u8]) -> Self {
-        Self { start: Bytes::copy_from_slice(prefix), end: after_prefix(prefix) }
-    }
-
-    /// From `start`, included, to `end`, excluded.
-    pub fn between(start: impl Into<Bytes>, end: impl Into<Bytes>) -> Self {
-        Self { start: start.into(), end: Some(end.into()) }
-    }
-
-    /// Whether `key` lies in the range.
-    pub fn contains(&self, key: &[u8]) -> bool {
-        key >= self.start.as_ref() && self.end.as_deref().is_none_or(|end| key < end)
-    }
-
-    /// Whether no key can lie in the range.
-    pub fn is_empty(&self) -> bool {
-        self.end.as_ref().is_some_and(|end| *end <= self.start)
-    }
-}
-
-/// The first key after every key that begins with `prefix`; `None` when there is no such key.
-fn after_prefix(prefix: &[u8]) -> Option<Bytes> {
-    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut end = prefix.get(..=last)?.to_vec();
-    if let Some(byte) = end.last_mut() {
-        *byte += 1;
-    }
-    Some(end.into())
 }
 
 /// A position in a scan. It starts on the first entry, if there is one.

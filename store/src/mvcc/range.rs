@@ -27,15 +27,6 @@ pub struct Source<'a, R> {
     pub(super) directories: &'a Directories,
 }
 
-/// The keys that `key` and `range_end` of a request name: no end is one key, a lone 0 byte is every key from `key` on.
-pub fn span(key: &Bytes, range_end: &Bytes) -> Span {
-    match range_end.as_ref() {
-        [] => Span::point(key),
-        [0] => Span { start: key.clone(), end: None },
-        _ => Span::between(key.clone(), range_end.clone()),
-    }
-}
-
 /// The header of a response at a revision; the node fills in who answers.
 #[expect(clippy::unnecessary_wraps, reason = "header fields of messages are optional")]
 pub(crate) fn header(revision: i64) -> Option<ResponseHeader> {
@@ -116,7 +107,7 @@ impl<R: Reader> Source<'_, R> {
     /// Answers a range request.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
         let at = self.readable(request.revision)?;
-        let span = span(&request.key, &request.range_end);
+        let span = Span::of_request(request.key.clone(), request.range_end.clone());
         let mut response = RangeResponse { header: header(self.revision), ..RangeResponse::default() };
         if request.count_only {
             response.count = count_field(self.count(&span, at)?);

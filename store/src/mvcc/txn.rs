@@ -11,10 +11,10 @@ use pintle_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUn
 use pintle_proto::etcdserverpb::request_op::Request;
 use pintle_proto::etcdserverpb::response_op::Response;
 
-use super::range::{Source, header, span};
+use super::range::{Source, header};
 use super::writer::Writer;
 use crate::engine::schema::{self, LiveRecord};
-use crate::engine::{Column, Cursor, Direction, Reader};
+use crate::engine::{Column, Cursor, Direction, Reader, Span};
 use crate::error::{Result, StoreError};
 
 /// Whether a transaction consists of ranges only, so that it needs no raft entry. Nested ones always take one, as in etcd.
@@ -70,7 +70,8 @@ fn holds(source: &Source<'_, impl Reader>, compare: &pb::Compare) -> Result<bool
         let record = source.reader().get(Column::Live, &compare.key)?.map(LiveRecord::decode).transpose()?;
         return Ok(holds_for(compare, record.as_ref()));
     }
-    let mut cursor = source.reader().scan(Column::Live, &span(&compare.key, &compare.range_end), Direction::Forward)?;
+    let span = Span::of_request(compare.key.clone(), compare.range_end.clone());
+    let mut cursor = source.reader().scan(Column::Live, &span, Direction::Forward)?;
     if cursor.entry().is_none() {
         return Ok(holds_for(compare, None));
     }
@@ -185,7 +186,7 @@ pub(crate) fn delete_range<R: Reader>(
     writer: &mut Writer<'_, R>,
     request: &pb::DeleteRangeRequest,
 ) -> Result<pb::DeleteRangeResponse> {
-    let deleted = writer.delete_range(&span(&request.key, &request.range_end))?;
+    let deleted = writer.delete_range(&Span::of_request(request.key.clone(), request.range_end.clone()))?;
     Ok(pb::DeleteRangeResponse {
         header: header(writer.revision()),
         deleted: i64::try_from(deleted.len()).unwrap_or(i64::MAX),

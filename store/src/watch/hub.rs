@@ -14,8 +14,9 @@ use bytes::Bytes;
 use pintle_proto::mvccpb::Event;
 
 use super::event::{Delivery, Filter, NO_WATCH, Picked, WatchId, event_byte_len, event_key, event_revision};
-use super::interval::{IntervalMap, KeyRange};
+use super::interval::IntervalMap;
 use super::mailbox::Mailbox;
+use crate::engine::Span;
 use crate::limits::{RECENT_EVENTS, RECENT_EVENTS_BYTES, WATCH_KEY_BYTES_PER_STREAM, WATCHERS_PER_CATCH_UP};
 
 /// Names a stream within the hub.
@@ -29,7 +30,7 @@ type WatcherId = u64;
 #[derive(Clone, Debug)]
 pub struct WatchOptions {
     /// Keys.
-    pub range: KeyRange,
+    pub range: Span,
     /// The first revision wanted; 0 for what comes after [`WatchOptions::now`]. May lie in the future.
     pub start_revision: i64,
     /// The store's revision when the request was received: no event at or below it is "from now on".
@@ -148,7 +149,7 @@ enum State {
 struct Watcher {
     stream: StreamId,
     id: WatchId,
-    range: KeyRange,
+    range: Span,
     filter: Filter,
     prev_kv: bool,
     /// The revision that the client named as the first wanted; progress below it is not reported.
@@ -611,14 +612,14 @@ impl Hub {
         }
     }
 
-    fn index(&mut self, name: WatcherId, range: &KeyRange) {
+    fn index(&mut self, name: WatcherId, range: &Span) {
         match range.as_single_key() {
             Some(key) => self.single_keys.entry(key.clone()).or_default().push(name),
             None => self.ranges.entry(range, Vec::new).push(name),
         }
     }
 
-    fn unindex(&mut self, name: WatcherId, range: &KeyRange) {
+    fn unindex(&mut self, name: WatcherId, range: &Span) {
         let left = |names: &mut Vec<WatcherId>| {
             if let Some(place) = names.iter().position(|other| *other == name) {
                 names.swap_remove(place);
@@ -679,7 +680,7 @@ impl Stream {
 }
 
 /// What a watch counts for against the stream's limit.
-fn watch_cost_bytes(range: &KeyRange) -> usize {
+fn watch_cost_bytes(range: &Span) -> usize {
     const OVERHEAD_BYTES: usize = 256;
     OVERHEAD_BYTES + range.byte_len()
 }

@@ -1,6 +1,6 @@
-//! Key ranges, and an index that finds the ranges a key lies in.
+//! An index that finds the ranges a key lies in.
 //!
-//! Pure. The index is an AVL tree ordered by range and augmented with the greatest end of each subtree: with `n` distinct ranges, a lookup
+//! Pure. It is an AVL tree ordered by range and augmented with the greatest end of each subtree: with `n` distinct ranges, a lookup
 //! that finds `k` costs `O(k log n)` at most, whatever ranges clients choose.
 
 #![allow(clippy::unnecessary_box_returns, reason = "the tree is made of boxes, which are handed on as they are")]
@@ -9,112 +9,8 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 
-/// A half-open range of keys, as etcd's requests give it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct KeyRange {
-    start: Bytes,
-    end: End,
-}
-
-/// Where a [`KeyRange`] ends. The order is that of the position: a key is below `Unbounded`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum End {
-    /// Before this key.
-    Before(Bytes),
-    /// After the last key.
-    Unbounded,
-}
-
-impl End {
-    fn is_after(&self, key: &[u8]) -> bool {
-        match self {
-            Self::Before(end) => key < end.as_ref(),
-            Self::Unbounded => true,
-        }
-    }
-}
-
-impl Ord for KeyRange {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.start.cmp(&other.start).then_with(|| self.end.cmp(&other.end))
-    }
-}
-
-impl PartialOrd for KeyRange {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl KeyRange {
-    /// Exactly one key.
-    pub fn key(key: impl Into<Bytes>) -> Self {
-        let start = key.into();
-        let mut end = Vec::with_capacity(start.len() + 1);
-        end.extend_from_slice(&start);
-        end.push(0);
-        Self { start, end: End::Before(end.into()) }
-    }
-
-    /// Every key that begins with `prefix`; the empty prefix means every key.
-    pub fn prefix(prefix: impl Into<Bytes>) -> Self {
-        let start = prefix.into();
-        let kept = start.iter().rposition(|byte| *byte != u8::MAX).map_or(0, |last| last + 1);
-        let mut end = start.get(..kept).unwrap_or_default().to_vec();
-        let end = match end.last_mut() {
-            Some(last) => {
-                *last += 1;
-                End::Before(end.into())
-            }
-            None => End::Unbounded,
-        };
-        Self { start, end }
-    }
-
-    /// The range that a request's `key` and `range_end` mean: an empty end is the one key, a single zero byte no bound.
-    pub fn from_request(key: impl Into<Bytes>, range_end: impl Into<Bytes>) -> Self {
-        let end: Bytes = range_end.into();
-        match end.as_ref() {
-            [] => Self::key(key),
-            [0] => Self { start: key.into(), end: End::Unbounded },
-            _ => Self { start: key.into(), end: End::Before(end) },
-        }
-    }
-
-    /// Whether no key can lie in the range.
-    pub fn is_empty(&self) -> bool {
-        !self.end.is_after(&self.start)
-    }
-
-    /// Whether `key` lies in the range.
-    pub fn contains(&self, key: &[u8]) -> bool {
-        key >= self.start.as_ref() && self.end.is_after(key)
-    }
-
-    /// The key, if no other can lie in the range.
-    pub fn as_single_key(&self) -> Option<&Bytes> {
-        let single = self.end()?.strip_suffix(&[0]) == Some(&self.start[..]);
-        single.then_some(&self.start)
-    }
-
-    /// The first key of the range.
-    pub fn start(&self) -> &Bytes {
-        &self.start
-    }
-
-    /// The key before which the range ends; `None` if it reaches to the last key.
-    pub fn end(&self) -> Option<&Bytes> {
-        match &self.end {
-            End::Before(end) => Some(end),
-            End::Unbounded => None,
-        }
-    }
-
-    /// Bytes of memory that the range's keys take.
-    pub fn byte_len(&self) -> usize {
-        self.start.len() + self.end().map_or(0, Bytes::len)
-    }
-}
+use crate::engine::Span;
+use crate::engine::span::{compare_ends, is_before};
 
 /// Ranges with a value each, found by a key that lies in them.
 #[derive(Debug)]
@@ -126,10 +22,10 @@ type Tree<V> = Option<Box<Node<V>>>;
 
 #[derive(Debug)]
 struct Node<V> {
-    range: KeyRange,
+    range: Span,
     value: V,
-    /// The greatest end in this subtree.
-    reach: End,
+    /// The greatest end in this subtree; none is after every key.
+    reach: Option<Bytes>,
     height: u8,
     left: Tree<V>,
     right: Tree<V>,
@@ -143,7 +39,7 @@ impl<V> Default for IntervalMap<V> {
 
 impl<V> IntervalMap<V> {
     /// The value of `range`, made by `default` if the range is new.
-    pub fn entry(&mut self, range: &KeyRange, default: impl FnOnce() -> V) -> &mut V {
+    pub fn entry(&mut self, range: &Span, default: impl FnOnce() -> V) -> &mut V {
         if self.get_mut(range).is_none() {
             let leaf = Node {
                 range: range.clone(),
@@ -159,7 +55,7 @@ impl<V> IntervalMap<V> {
     }
 
     /// The value of exactly this range.
-    pub fn get_mut(&mut self, range: &KeyRange) -> Option<&mut V> {
+    pub fn get_mut(&mut self, range: &Span) -> Option<&mut V> {
         let mut next = self.root.as_deref_mut();
         while let Some(node) = next {
             next = match range.cmp(&node.range) {
@@ -172,7 +68,7 @@ impl<V> IntervalMap<V> {
     }
 
     /// Takes out exactly this range.
-    pub fn remove(&mut self, range: &KeyRange) -> Option<V> {
+    pub fn remove(&mut self, range: &Span) -> Option<V> {
         let (root, removed) = remove(self.root.take(), range);
         self.root = root;
         removed
@@ -182,12 +78,12 @@ impl<V> IntervalMap<V> {
     pub fn visit<'a>(&'a self, key: &[u8], visit: &mut impl FnMut(&'a V)) {
         fn descend<'a, V>(tree: Option<&'a Node<V>>, key: &[u8], visit: &mut impl FnMut(&'a V)) {
             let Some(node) = tree else { return };
-            if !node.reach.is_after(key) {
+            if !is_before(key, node.reach.as_ref()) {
                 return;
             }
             descend(node.left.as_deref(), key, visit);
             if key >= node.range.start.as_ref() {
-                if node.range.end.is_after(key) {
+                if is_before(key, node.range.end.as_ref()) {
                     visit(&node.value);
                 }
                 descend(node.right.as_deref(), key, visit);
@@ -205,8 +101,9 @@ impl<V> Node<V> {
     /// Recomputes what depends on the children.
     fn update(&mut self) {
         self.height = 1 + height(self.left.as_deref()).max(height(self.right.as_deref()));
-        let below = [&self.left, &self.right].into_iter().flatten().map(|child| &child.reach).max();
-        self.reach = below.map_or(&self.range.end, |reach| reach.max(&self.range.end)).clone();
+        let below = [&self.left, &self.right].into_iter().flatten().map(|child| &child.reach);
+        let ends = below.chain([&self.range.end]);
+        self.reach = ends.max_by(|a, b| compare_ends(a.as_ref(), b.as_ref())).cloned().flatten();
     }
 }
 
@@ -257,7 +154,7 @@ fn insert<V>(tree: Tree<V>, leaf: Node<V>) -> Box<Node<V>> {
     balance(node)
 }
 
-fn remove<V>(tree: Tree<V>, range: &KeyRange) -> (Tree<V>, Option<V>) {
+fn remove<V>(tree: Tree<V>, range: &Span) -> (Tree<V>, Option<V>) {
     let Some(mut node) = tree else { return (None, None) };
     match range.cmp(&node.range) {
         Ordering::Less => {
@@ -305,20 +202,6 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn ranges_mean_what_requests_mean() {
-        assert!(KeyRange::from_request("a", "").contains(b"a"));
-        assert!(!KeyRange::from_request("a", "").contains(b"a\0"));
-        assert!(KeyRange::from_request("a", "\0").contains(b"\xff\xff"));
-        assert!(!KeyRange::from_request("b", "\0").contains(b"a"));
-        assert!(KeyRange::from_request("b", "a").is_empty());
-        assert!(KeyRange::from_request("b", "b").is_empty());
-        assert_eq!(KeyRange::prefix("ab"), KeyRange::from_request("ab", "ac"));
-        assert_eq!(KeyRange::prefix(&b"a\xff"[..]), KeyRange::from_request(&b"a\xff"[..], "b"));
-        assert!(KeyRange::prefix("").contains(b""));
-        assert!(KeyRange::prefix(&b"\xff"[..]).contains(b"\xff\xff"));
-    }
-
     fn assert_balanced<V>(tree: Option<&Node<V>>) -> u8 {
         let Some(node) = tree else { return 0 };
         let (left, right) = (assert_balanced(node.left.as_deref()), assert_balanced(node.right.as_deref()));
@@ -329,15 +212,15 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Add(KeyRange),
-        Remove(KeyRange),
+        Add(Span),
+        Remove(Span),
     }
 
-    fn range() -> impl Strategy<Value = KeyRange> {
+    fn range() -> impl Strategy<Value = Span> {
         (0u8..12, 0u8..14).prop_map(|(start, end)| match end {
-            12 => KeyRange::from_request(vec![start], vec![]),
-            13 => KeyRange::from_request(vec![start], vec![0]),
-            end => KeyRange::from_request(vec![start], vec![end, 1]),
+            12 => Span::of_request(vec![start], vec![]),
+            13 => Span::of_request(vec![start], vec![0]),
+            end => Span::of_request(vec![start], vec![end, 1]),
         })
     }
 

@@ -10,8 +10,8 @@ use pintle_proto::mvccpb::Event;
 use super::event::{Delivery, Filter};
 use super::history::Watches;
 use super::hub::{StreamId, WatchError, WatchOptions};
-use super::interval::KeyRange;
 use super::mailbox::{Capacity, Mail, Mailbox};
+use crate::engine::Span;
 
 /// What a [`LocalWatch`] yields.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +47,7 @@ impl Watches {
     /// advances too. Batches that come faster than the reader are reported together.
     pub fn watch(
         self: &Arc<Self>,
-        range: KeyRange,
+        range: Span,
         start_revision: i64,
         now: i64,
         prev_kv: bool,
@@ -59,7 +59,7 @@ impl Watches {
     /// [`LocalWatch::ask_progress`] asks. For those who have many watches of keys that change seldom.
     pub fn watch_quietly(
         self: &Arc<Self>,
-        range: KeyRange,
+        range: Span,
         start_revision: i64,
         now: i64,
         prev_kv: bool,
@@ -70,7 +70,7 @@ impl Watches {
     fn open_watch(
         self: &Arc<Self>,
         follows_revision: bool,
-        range: KeyRange,
+        range: Span,
         start_revision: i64,
         now: i64,
         prev_kv: bool,

@@ -14,6 +14,5 @@ pub mod stream;
 pub use event::{Delivery, Filter, Picked, WatchId};
 pub use history::{History, Watches};
 pub use hub::{WatchError, WatchOptions};
-pub use interval::KeyRange;
 pub use local::{LocalWatch, WatchItem};
 pub use stream::{StreamSettings, Surroundings, WatchStream};

@@ -20,8 +20,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use super::event::{Delivery, Filter, NO_WATCH, WatchId};
 use super::history::Watches;
 use super::hub::{StreamId, WatchOptions};
-use super::interval::KeyRange;
 use super::mailbox::{Capacity, Mail, Mailbox};
+use crate::engine::Span;
 
 /// What a stream needs to know of the store around it.
 pub trait Surroundings: Send + Unpin + 'static {
@@ -103,7 +103,7 @@ where
         // The empty key comes before every key that can be stored.
         let key = if request.key.is_empty() { b"\0"[..].into() } else { request.key };
         let options = WatchOptions {
-            range: KeyRange::from_request(key, request.range_end),
+            range: Span::of_request(key, request.range_end),
             start_revision: request.start_revision,
             now: self.surroundings.revision(),
             id: request.watch_id,

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use pintle_proto::etcdserverpb as pb;
 use pintle_store::apply::{Command, Response, apply};
-use pintle_store::engine::Engine;
 use pintle_store::engine::memory::MemoryEngine;
 use pintle_store::engine::rocks::{Memory, RocksEngine};
+use pintle_store::engine::{Engine, Span};
 use pintle_store::error::{Code, Result, StoreError};
 use pintle_store::limits::MAX_TXN_OPS;
-use pintle_store::mvcc::{Mvcc, check, range};
+use pintle_store::mvcc::{Mvcc, check};
 use serde_json::{Value, json};
 
 use crate::json;
@@ -152,7 +152,7 @@ impl<E: Engine> Node<E> {
     /// A watch of the past until now.
     fn watch(&self, request: &Value) -> Value {
         let range_request = json::range_request(request);
-        let span = range::span(&range_request.key, &range_request.range_end);
+        let span = Span::of_request(range_request.key.clone(), range_request.range_end.clone());
         if span.is_empty() {
             return json!({"created": true, "canceled": true, "events": [],
                 "cancel_reason": "mvcc: watcher range is empty"});

@@ -16,8 +16,9 @@ use pintle_proto::health::health_check_response::ServingStatus;
 use pintle_proto::health::health_client::HealthClient;
 use pintle_proto::mvccpb::Event;
 use pintle_proto::mvccpb::event::EventType;
+use pintle_store::engine::Span;
 use pintle_store::http::{self, Server};
-use pintle_store::watch::{KeyRange, WatchItem};
+use pintle_store::watch::WatchItem;
 use pintle_store::{Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -374,7 +375,7 @@ async fn a_watch_within_the_process_follows_the_store() {
     let served = Served::start().await;
     served.put("a", "1").await;
     let now = served.store.revision().unwrap();
-    let mut watch = served.store.watches().watch(KeyRange::key("a"), 2, now, true).unwrap();
+    let mut watch = served.store.watches().watch(Span::point(b"a"), 2, now, true).unwrap();
     let WatchItem::Events { revision: 2, events } = next_item(&mut watch).await else { panic!("no events") };
     assert_eq!(revisions(&events), [2]);
     for _ in 0..3 {
@@ -392,7 +393,7 @@ async fn a_watch_within_the_process_follows_the_store() {
     assert_eq!(events[0].prev_kv.as_ref().unwrap().value, "1");
 
     served.kv().compact(pb::CompactionRequest { revision: 6, physical: false }).await.unwrap();
-    let mut late = served.store.watches().watch(KeyRange::key("a"), 3, 6, false).unwrap();
+    let mut late = served.store.watches().watch(Span::point(b"a"), 3, 6, false).unwrap();
     assert_eq!(next_item(&mut late).await, WatchItem::Compacted(6));
     assert_eq!(patiently(late.next()).await, None);
     drop((watch, late));

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::mvccpb::{Event, KeyValue};
-use pintle_store::watch::{KeyRange, WatchItem};
+use pintle_store::engine::Span;
+use pintle_store::watch::WatchItem;
 use pintle_store::{Store, StoreConfig};
 
 use crate::store::{everything, put};
@@ -74,7 +75,7 @@ impl Contents {
 
 /// The events after `from` through `to`.
 async fn history(store: &Store, from: i64, to: i64) -> Vec<Event> {
-    let range = KeyRange::from_request("\0", "\0");
+    let range = Span::of_request("\0", "\0");
     let mut watch = store.watches().watch(range, from + 1, to, true).unwrap();
     let mut seen = Vec::new();
     let all = async {

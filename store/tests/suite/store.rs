@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::mvccpb::event::EventType;
+use pintle_store::engine::Span;
 use pintle_store::error::StoreError;
 use pintle_store::limits::PROPOSAL_QUEUE_COMMANDS;
-use pintle_store::watch::{KeyRange, WatchItem};
+use pintle_store::watch::WatchItem;
 use pintle_store::{Store, StoreConfig};
 
 pub fn put(key: impl Into<String>, value: impl Into<String>) -> pb::PutRequest {
@@ -58,7 +59,7 @@ async fn a_watch_sees_the_past_and_what_is_applied_after_it() {
     for key in ["a", "b", "a"] {
         store.put(put(key, "1")).await.unwrap();
     }
-    let range = KeyRange::key("a");
+    let range = Span::point(b"a");
     let mut watch = store.watches().watch(range, 2, 0, true).unwrap();
     store.put(put("a", "2")).await.unwrap();
     let mut seen = Vec::new();
@@ -87,7 +88,7 @@ async fn a_lease_ends_by_itself_and_takes_its_keys_along() {
     let left = store.lease_time_to_live(asked).await.unwrap();
     assert_eq!((left.granted_ttl, left.keys), (1, vec!["a".into()]));
 
-    let mut watch = store.watches().watch(KeyRange::key("a"), 0, store.revision().unwrap(), false).unwrap();
+    let mut watch = store.watches().watch(Span::point(b"a"), 0, store.revision().unwrap(), false).unwrap();
     let gone = async {
         loop {
             if let Some(WatchItem::Events { events, .. }) = watch.next().await {

@@ -7,10 +7,11 @@ use std::task::{Context, Poll, Waker};
 
 use pintle_proto::mvccpb::event::EventType;
 use pintle_proto::mvccpb::{Event, KeyValue};
+use pintle_store::engine::Span;
+use pintle_store::watch::WatchOptions;
 use pintle_store::watch::event::{Delivery, Filter, NO_WATCH};
 use pintle_store::watch::hub::{Chunk, Hub, HubLimits, StreamId};
 use pintle_store::watch::mailbox::{Capacity, Mailbox};
-use pintle_store::watch::{KeyRange, WatchOptions};
 use proptest::prelude::*;
 
 use crate::golden;
@@ -116,13 +117,13 @@ impl Machine {
 
     fn watch(&mut self, stream: &str, options: &Options<'_>) {
         let range = if let Some(key) = options.get("key") {
-            KeyRange::key(key.to_owned())
+            Span::point(key.as_bytes())
         } else if let Some(prefix) = options.get("prefix") {
-            KeyRange::prefix(prefix.to_owned())
+            Span::prefix(prefix.as_bytes())
         } else {
             let (start, end) = options.get("range").unwrap().split_once("..").unwrap();
             let end = if end.is_empty() { "\0" } else { end };
-            KeyRange::from_request(start.to_owned(), end.to_owned())
+            Span::of_request(start.to_owned(), end.to_owned())
         };
         let watch = WatchOptions {
             range,
@@ -268,7 +269,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What one watch was asked for and has told.
 struct Told {
-    range: KeyRange,
+    range: Span,
     first: i64,
     no_put: bool,
     begun: bool,
@@ -345,7 +346,7 @@ impl Machine {
                     to if to > from => to.to_string(),
                     _ => String::new(),
                 };
-                let range = KeyRange::from_request(from.to_string(), end);
+                let range = Span::of_request(from.to_string(), end);
                 let id = i64::try_from(number).unwrap() + 1;
                 let options = WatchOptions {
                     range: range.clone(),
