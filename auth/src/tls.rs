@@ -13,8 +13,8 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// A server that shows `chain`, asks for a client certificate without requiring one, and accepts any whose key the client proves
-/// to hold. Who that is, is judged later ([`crate::x509`]). Speaks HTTP/2 and HTTP/1.1.
+/// A server that shows `chain`, asks for a client certificate without requiring one, and accepts any whose key the
+/// client proves to hold. Who that is, is judged later ([`crate::x509`]). Speaks HTTP/2 and HTTP/1.1.
 pub fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

@@ -27,15 +27,16 @@ pub enum TokenFileError {
     },
 }
 
-/// The tokens of one file. Only digests are held, so neither a lookup's timing nor a dump of this structure tells a token.
+/// The tokens of one file. Only digests are held, so neither a lookup's timing nor a dump of this structure tells a
+/// token.
 #[derive(Default)]
 pub struct TokenFile {
     users: HashMap<[u8; 32], User>,
 }
 
 impl TokenFile {
-    /// Reads the file's text. A record with an empty token is skipped and, where a token stands twice, the last one counts, both
-    /// as kube-apiserver has it.
+    /// Reads the file's text. A record with an empty token is skipped and, where a token stands twice, the last one
+    /// counts, both as kube-apiserver has it.
     pub fn parse(text: &str) -> Result<Self, TokenFileError> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)

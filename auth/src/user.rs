@@ -35,8 +35,8 @@ impl User {
         self.groups.iter().any(|g| g == group)
     }
 
-    /// Adds the group of all authenticated callers, as every successful authentication does. The anonymous user and whoever is
-    /// already in one of the two groups keep what they have.
+    /// Adds the group of all authenticated callers, as every successful authentication does. The anonymous user and
+    /// whoever is already in one of the two groups keep what they have.
     #[must_use]
     pub fn authenticated(mut self) -> Self {
         let placed = self.is_member(ALL_AUTHENTICATED) || self.is_member(ALL_UNAUTHENTICATED);

@@ -1,7 +1,7 @@
 //! Client certificates: whom a verified certificate names.
 //!
-//! An apiserver's TLS handshake asks for any certificate and only has possession of its key proved; whether the chain is good is
-//! judged here, afterwards, so that a bad certificate means 401, or another authenticator decides.
+//! An apiserver's TLS handshake asks for any certificate and only has possession of its key proved; whether the chain
+//! is good is judged here, afterwards, so that a bad certificate means 401, or another authenticator decides.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +43,8 @@ impl ClientCertificates {
         Self { roots: Arc::new(roots) }
     }
 
-    /// The user that `chain` (leaf first) names at time `now`: the subject's common name is the user's name, its organizations
-    /// the groups.
+    /// The user that `chain` (leaf first) names at time `now`: the subject's common name is the user's name, its
+    /// organizations the groups.
     pub fn user(&self, chain: &[CertificateDer<'_>], now: Duration) -> Result<User, ClientCertError> {
         let (leaf, intermediates) = chain.split_first().ok_or(ClientCertError::Malformed)?;
         EndEntityCert::try_from(leaf)?.verify_for_usage(

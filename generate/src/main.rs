@@ -1,5 +1,5 @@
-//! Generates the built-in tables from recorded facts. Its output is committed; nothing else runs it. The same facts give
-//! the same bytes.
+//! Generates the built-in tables from recorded facts. Its output is committed; nothing else runs it. The same facts
+//! give the same bytes.
 
 mod docs;
 mod resources;

@@ -28,7 +28,8 @@ struct Subresource {
     verbs: Vec<&'static str>,
 }
 
-/// The text of `resources/table.rs`: `openapi` holds the `OpenAPI` v3 documents by path, `groups` the recorded answer to `/apis`.
+/// The text of `resources/table.rs`: `openapi` holds the `OpenAPI` v3 documents by path, `groups` the recorded answer
+/// to `/apis`.
 pub fn table(openapi: &Map<String, Value>, groups: &Value) -> Result<String, Error> {
     let groups = group_order(groups)?;
     let mut out = String::from(HEADER);

@@ -1,7 +1,7 @@
 //! The envelope that Kubernetes puts around every protobuf object, in storage and on the wire.
 //!
-//! Four magic bytes, then the message `k8s.io.apimachinery.pkg.runtime.Unknown`: the object's kind and its bytes. Upstream always
-//! writes all four fields, empty strings too; readers accept any order and skip what they do not know.
+//! Four magic bytes, then the message `k8s.io.apimachinery.pkg.runtime.Unknown`: the object's kind and its bytes.
+//! Upstream always writes all four fields, empty strings too; readers accept any order and skip what they do not know.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -63,7 +63,8 @@ pub fn encode(api_version: &str, kind: &str, raw: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// What stands before an object of `raw_len` bytes. For writers that stream the object itself; they end with [`TRAILER`].
+/// What stands before an object of `raw_len` bytes. For writers that stream the object itself; they end with
+/// [`TRAILER`].
 pub fn header(api_version: &str, kind: &str, raw_len: usize) -> Bytes {
     let type_meta_len = string_len(api_version) + string_len(kind);
     let mut out = BytesMut::with_capacity(MAGIC.len() + type_meta_len + 2 * (1 + MAX_VARINT_LEN));

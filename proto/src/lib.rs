@@ -1,4 +1,5 @@
-//! Messages on the wire: etcd's v3 API and the health service, generated from `*/*.proto`, and the envelope around Kubernetes' protobuf objects.
+//! Messages on the wire: etcd's v3 API and the health service, generated from `*/*.proto`, and the envelope around
+//! Kubernetes' protobuf objects.
 //!
 //! Byte fields are [`bytes::Bytes`], so a decoded message shares the buffer that it came in.
 

@@ -34,28 +34,37 @@ pub const MAX_COUNT_REPLAY_EVENTS: usize = 16 * 1024;
 
 /// Commands that may wait to be proposed; more are refused (`etcdserver: too many requests`).
 pub const PROPOSAL_QUEUE_COMMANDS: usize = 16 * 1024;
+
 /// Bytes of commands that may wait to be proposed or be on their way to disk.
 pub const PROPOSAL_QUEUE_BYTES: usize = 64 << 20;
+
 /// Bytes of log entries that share one write to the raft log.
 pub const RAFT_LOG_WRITE_BYTES: usize = 4 << 20;
+
 /// Bytes of log entries that are read at once: while replaying, and for a follower.
 pub const RAFT_LOG_READ_BYTES: usize = 4 << 20;
+
 /// Bytes of the newest log entries that stay in memory.
 pub const RAFT_LOG_TAIL_BYTES: usize = 4 << 20;
+
 /// Bytes that the raft log grows to before the state is flushed and the log purged.
 pub const RAFT_LOG_MAX_BYTES: u64 = 64 << 20;
+
 /// Bytes of entries that a purge leaves for followers that lag.
 pub const RAFT_LOG_KEEP_BYTES: u64 = 16 << 20;
+
 /// Bytes of commands that are applied with one write to the state.
 pub const APPLY_BYTES: usize = 4 << 20;
 
 /// Bytes of memory that a store inside another program takes for cached blocks and unflushed writes.
 pub const EMBEDDED_CACHE_BYTES: usize = 32 << 20;
+
 /// Bytes of memory that a store of its own takes for cached blocks and unflushed writes.
 pub const STANDALONE_CACHE_BYTES: usize = 128 << 20;
 
 /// Bytes that a change counts for in the store's size on top of its key and value: revisions, lease, bookkeeping.
 pub const CHANGE_OVERHEAD_BYTES: u64 = 64;
+
 /// Deliveries that wait for the reader of one stream of watches before its watchers are parked.
 pub const WATCH_QUEUE_DELIVERIES: usize = 4096;
 
@@ -86,7 +95,8 @@ pub const LEASE_REVOKES_AT_ONCE: usize = 1000;
 /// Revokes of expired leases that wait for the log at the same time.
 pub const LEASE_REVOKES_PENDING: usize = 64;
 
-/// Bytes that a gRPC message may have beyond the limit of requests, so that etcd's own error is answered and not gRPC's.
+/// Bytes that a gRPC message may have beyond the limit of requests, so that etcd's own error is answered and not
+/// gRPC's.
 pub const REQUEST_OVERHEAD_BYTES: usize = 512 * 1024;
 
 /// Keys that a streamed range reads at once.
@@ -94,6 +104,7 @@ pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
 
 /// Bytes of keys and values in one message of a streamed range, unless one pair alone is larger.
 pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
+
 /// Changes that are looked at in one go when dropping what was compacted.
 pub const PRUNE_CHANGES: usize = 10_000;
 
@@ -115,13 +126,15 @@ pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Bytes of all requests of one connection that its client may send before they are read.
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
-/// Requests that one connection may have open unless a flag says otherwise (etcd's `--max-concurrent-streams`, which is unlimited there).
+/// Requests that one connection may have open unless a flag says otherwise (etcd's `--max-concurrent-streams`, which is
+/// unlimited there).
 pub const DEFAULT_CONCURRENT_STREAMS: u32 = 65_536;
 
 /// How long a server that stops lets open requests finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often watches that ask for it hear of progress unless a flag says otherwise (etcd's `--watch-progress-notify-interval`).
+/// How often watches that ask for it hear of progress unless a flag says otherwise (etcd's
+/// `--watch-progress-notify-interval`).
 pub const WATCH_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The shortest such interval.

@@ -118,7 +118,8 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store in a data directory, or makes one. Returns once everything that was acknowledged before can be read.
+    /// Opens the store in a data directory, or makes one. Returns once everything that was acknowledged before can be
+    /// read.
     pub async fn open(config: StoreConfig) -> Result<Self, OpenError> {
         let directory = DataDir::open(&config.data_dir)?;
         let memory = Memory::new(config.cache_bytes);
@@ -187,8 +188,8 @@ impl Store {
         tasks.spawn(prune_when_compacted(Arc::downgrade(&self.0.mvcc), compacted));
     }
 
-    /// Stops taking requests, brings everything to disk so that the next start has nothing to replay, and lets go of the
-    /// data directory if this was the last handle.
+    /// Stops taking requests, brings everything to disk so that the next start has nothing to replay, and lets go of
+    /// the data directory if this was the last handle.
     ///
     /// # Errors
     /// When flushing fails. Nothing acknowledged is lost even then: it is in the raft log.

@@ -44,7 +44,8 @@ pub struct TypeFact {
 pub struct FieldFact {
     pub json: Option<String>,
     pub tag: Option<String>,
-    /// The wire type of the field's Go tag. Not used: Go's own encoder goes by the field's type, and some tags are wrong.
+    /// The wire type of the field's Go tag. Not used: Go's own encoder goes by the field's type, and some tags are
+    /// wrong.
     #[serde(rename = "wire")]
     _wire: Option<String>,
     #[serde(rename = "type")]

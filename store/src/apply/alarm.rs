@@ -13,8 +13,8 @@ use crate::mvcc::range::header;
 use crate::mvcc::view::raised_alarms;
 use crate::mvcc::{Head, Writer};
 
-/// Whether alarms allow a command. Out of space, nothing may be added; if members disagree about the data, nothing may be
-/// done at all.
+/// Whether alarms allow a command. Out of space, nothing may be added; if members disagree about the data, nothing may
+/// be done at all.
 pub(super) fn admit(head: &Head, command: &Command) -> Result<()> {
     let (adds, touches_data) = match command {
         Command::Put(_) | Command::LeaseGrant(_) => (true, true),

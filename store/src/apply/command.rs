@@ -9,7 +9,8 @@ use prost::Message;
 
 use crate::error::{Result, StoreError};
 
-/// The layout of [`Entry::encode`]. Raise it when a node of the previous version could not apply an entry as this one does.
+/// The layout of [`Entry::encode`]. Raise it when a node of the previous version could not apply an entry as this one
+/// does.
 const ENTRY_VERSION: u8 = 1;
 
 /// One replicated command.

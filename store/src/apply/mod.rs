@@ -13,8 +13,8 @@ use crate::engine::Reader;
 use crate::error::Result;
 use crate::mvcc::Writer;
 
-/// What a command that took effect is answered with, one variant a [`command::Command`]. Headers carry the revision; what
-/// depends on the node (cluster, member, term) is filled in where the answer leaves.
+/// What a command that took effect is answered with, one variant a [`command::Command`]. Headers carry the revision;
+/// what depends on the node (cluster, member, term) is filled in where the answer leaves.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
     /// To a put.
@@ -35,7 +35,8 @@ pub enum Response {
     Alarm(pb::AlarmResponse),
 }
 
-/// A command's answer. An error here is deterministic: every node comes to the same one, and the command counts as applied.
+/// A command's answer. An error here is deterministic: every node comes to the same one, and the command counts as
+/// applied.
 pub type Reply = Result<Response>;
 
 /// What a command came to.

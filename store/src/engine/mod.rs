@@ -38,8 +38,8 @@ pub trait Cursor {
     fn entry(&self) -> Option<(&[u8], &[u8])>;
     /// Moves to the next entry in the scan's direction.
     fn advance(&mut self) -> Result<(), EngineError>;
-    /// Skips forward to the first entry whose key is at or after `key`. Only for [`Direction::Forward`] scans, and never
-    /// moves backward.
+    /// Skips forward to the first entry whose key is at or after `key`. Only for [`Direction::Forward`] scans, and
+    /// never moves backward.
     fn seek(&mut self, key: &[u8]) -> Result<(), EngineError>;
 }
 

@@ -1,8 +1,8 @@
 //! RocksDB as an engine: the only file that names it.
 //!
-//! The two databases differ in what makes them durable. `raft/` syncs its write-ahead log before a write is acknowledged
-//! and refuses to open when the log is damaged anywhere but at its torn end. `state/` has no write-ahead log at all: its
-//! columns flush together, the applied index among them, and the raft log is replayed from there.
+//! The two databases differ in what makes them durable. `raft/` syncs its write-ahead log before a write is
+//! acknowledged and refuses to open when the log is damaged anywhere but at its torn end. `state/` has no write-ahead
+//! log at all: its columns flush together, the applied index among them, and the raft log is replayed from there.
 
 use std::io;
 use std::path::{Path, PathBuf};

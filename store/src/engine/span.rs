@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 
-/// A half-open range of keys: `start` is included, `end` is not; no `end` means to the last key. Ordered by start, then by
-/// end.
+/// A half-open range of keys: `start` is included, `end` is not; no `end` means to the last key. Ordered by start, then
+/// by end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Span {
     /// First key that belongs to the range.
@@ -38,7 +38,8 @@ impl Span {
         Self { start: start.into(), end: Some(end.into()) }
     }
 
-    /// The keys that `key` and `range_end` of a request name: no end is one key, a lone 0 byte is every key from `key` on.
+    /// The keys that `key` and `range_end` of a request name: no end is one key, a lone 0 byte is every key from `key`
+    /// on.
     pub fn of_request(key: impl Into<Bytes>, range_end: impl Into<Bytes>) -> Self {
         let (start, end) = (key.into(), range_end.into());
         match end.as_ref() {

@@ -1,9 +1,10 @@
 //! Tells a write-ahead log that a crash cut short from one that is damaged, before RocksDB replays it.
 //!
-//! RocksDB's own recovery cannot: a flipped bit in a record's length makes the rest of the log look like the torn end of a
-//! write, and acknowledged records behind it are dropped without a word. Here a record that does not check out is a torn
-//! end only if no later record begins behind it; every record was synced before the next was written, so whatever begins
-//! later proves that this one was once whole. The last record alone cannot be told apart: it may not have been acknowledged.
+//! RocksDB's own recovery cannot: a flipped bit in a record's length makes the rest of the log look like the torn end
+//! of a write, and acknowledged records behind it are dropped without a word. Here a record that does not check out is
+//! a torn end only if no later record begins behind it; every record was synced before the next was written, so
+//! whatever begins later proves that this one was once whole. The last record alone cannot be told apart: it may not
+//! have been acknowledged.
 //!
 //! The format is RocksDB's `db/log_format.h`: blocks of 32 KiB hold fragments of records, each with a header of masked
 //! CRC-32C, length and type. Pure, but for [`prepare`].
@@ -78,8 +79,8 @@ fn mask(checksum: u32) -> u32 {
     checksum.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// Whether a record begins anywhere behind `bad`. In the block of `bad` it may be anywhere; every later block begins with
-/// a fragment.
+/// Whether a record begins anywhere behind `bad`. In the block of `bad` it may be anywhere; every later block begins
+/// with a fragment.
 fn a_record_begins_after(log: &[u8], bad: usize) -> bool {
     let block_end = log.len().min((bad / BLOCK_BYTES + 1) * BLOCK_BYTES);
     if (bad + 1..block_end).any(|at| fragment(log, at).is_some_and(|fragment| begins(fragment.kind))) {

@@ -34,7 +34,8 @@ pub struct Services {
 impl Services {
     /// Serves `store`.
     pub fn new(store: Store, settings: StreamSettings) -> Self {
-        // A message may be a little larger than the request in it, so that a request that is too large is told so by its own error.
+        // A message may be a little larger than the request in it, so that a request that is too large is told so by
+        // its own error.
         let max_message_bytes = store.config().max_request_bytes + REQUEST_OVERHEAD_BYTES;
         let routes =
             Routes::new(KvServer::new(kv::KvService::new(store.clone())).max_decoding_message_size(max_message_bytes))

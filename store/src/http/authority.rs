@@ -1,10 +1,12 @@
 //! Lets Go's gRPC clients in on Unix sockets.
 //!
-//! There they send the socket's path as `:authority`, as it is or percent-encoded. No authority of a URL looks like that, and the HTTP/2
-//! library resets such a request as malformed. So the header is replaced before the library sees it; nothing reads its value.
+//! There they send the socket's path as `:authority`, as it is or percent-encoded. No authority of a URL looks like
+//! that, and the HTTP/2 library resets such a request as malformed. So the header is replaced before the library sees
+//! it; nothing reads its value.
 //!
-//! The replacement keeps the length of the decoded value, because that counts in the size of HPACK's dynamic table, which client and server
-//! must agree on. It consists of zeros, whose Huffman code is the shortest there is, so that a frame never grows.
+//! The replacement keeps the length of the decoded value, because that counts in the size of HPACK's dynamic table,
+//! which client and server must agree on. It consists of zeros, whose Huffman code is the shortest there is, so that a
+//! frame never grows.
 
 use std::io;
 use std::pin::Pin;
@@ -196,8 +198,8 @@ impl Rewriter {
     }
 }
 
-/// The payload of a HEADERS frame with an acceptable authority; `None` if it has one already, or none, or cannot be understood, which the
-/// HTTP/2 library is left to judge.
+/// The payload of a HEADERS frame with an acceptable authority; `None` if it has one already, or none, or cannot be
+/// understood, which the HTTP/2 library is left to judge.
 fn rewrite_headers(flags: u8, payload: &[u8]) -> Option<Vec<u8>> {
     let padding = usize::from(flags & FLAG_PADDED != 0);
     let priority = if flags & FLAG_PRIORITY == 0 { 0 } else { PRIORITY_BYTES };

@@ -66,7 +66,8 @@ impl Listener {
         }
     }
 
-    /// Listens at a path that only this user may connect to (mode 0600). A socket file that nobody listens on any more is replaced.
+    /// Listens at a path that only this user may connect to (mode 0600). A socket file that nobody listens on any more
+    /// is replaced.
     pub async fn bind_unix(path: &Path) -> Result<Self, BindError> {
         let name = path.display().to_string();
         if UnixStream::connect(path).await.is_ok() {

@@ -10,7 +10,8 @@ use super::Leases;
 use crate::error::StoreError;
 use crate::limits::{LEASE_REVOKES_AT_ONCE, LEASE_REVOKES_PENDING};
 
-/// Runs until the leases are dropped. `revoke` proposes the end of one lease; on a node that does not lead there is nothing to end.
+/// Runs until the leases are dropped. `revoke` proposes the end of one lease; on a node that does not lead there is
+/// nothing to end.
 pub async fn run<F>(leases: Weak<Leases>, revoke: impl Fn(i64) -> F)
 where
     F: Future<Output = Result<(), StoreError>>,

@@ -1,7 +1,8 @@
 //! When leases end.
 //!
-//! Pure: `now` is an argument everywhere, the time since some fixed moment. That a lease exists is replicated state; when it ends is known
-//! to the leader alone, which proposes the revoke. Other nodes keep the list, so that they can take over.
+//! Pure: `now` is an argument everywhere, the time since some fixed moment. That a lease exists is replicated state;
+//! when it ends is known to the leader alone, which proposes the revoke. Other nodes keep the list, so that they can
+//! take over.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -73,8 +74,8 @@ impl Lessor {
         }
     }
 
-    /// This node has begun to lead. Every lease lives at least `extension` beyond what was left of it, since its owner may have been unable
-    /// to renew it while there was no leader.
+    /// This node has begun to lead. Every lease lives at least `extension` beyond what was left of it, since its owner
+    /// may have been unable to renew it while there was no leader.
     pub fn promote(&mut self, extension: Duration, now: Duration) {
         self.leads = true;
         let ends: Vec<(i64, Duration)> = self
@@ -96,7 +97,8 @@ impl Lessor {
         }
     }
 
-    /// Starts the lease's time over and returns the seconds granted; `None` if there is no such lease or its time is over.
+    /// Starts the lease's time over and returns the seconds granted; `None` if there is no such lease or its time is
+    /// over.
     pub fn renew(&mut self, id: i64, now: Duration) -> Option<i64> {
         let lease = self.leases.get_mut(&id)?;
         if lease.deadline? <= now {

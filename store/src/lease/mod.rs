@@ -63,7 +63,8 @@ impl Leases {
         self.change(|lessor, _| lessor.demote());
     }
 
-    /// Starts the lease's time over and returns the seconds granted; `None` if there is no such lease or its time is over.
+    /// Starts the lease's time over and returns the seconds granted; `None` if there is no such lease or its time is
+    /// over.
     pub fn renew(&self, id: i64) -> Option<i64> {
         let now = self.now();
         self.lessor.lock().renew(id, now)

@@ -36,8 +36,8 @@ pub fn delete_range(request: &pb::DeleteRangeRequest) -> Result<()> {
     key(&request.key)
 }
 
-/// Checks a transaction and all nested in it: at most `max_ops` operations along any path, every operation valid, no key
-/// put twice or both put and deleted.
+/// Checks a transaction and all nested in it: at most `max_ops` operations along any path, every operation valid, no
+/// key put twice or both put and deleted.
 pub fn txn(request: &pb::TxnRequest, max_ops: usize) -> Result<()> {
     operations(request, max_ops)?;
     Touched::of(&request.success)?;

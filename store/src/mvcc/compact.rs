@@ -1,8 +1,8 @@
 //! Compaction, in two steps that need not happen together.
 //!
-//! The replicated step moves a watermark: what lies below can no longer be read, and the store's size shrinks by what was
-//! superseded up to there. The local step drops what the watermark made unreachable from the engine, a bounded piece at a
-//! time, whenever this node gets to it; no answer depends on how far it is.
+//! The replicated step moves a watermark: what lies below can no longer be read, and the store's size shrinks by what
+//! was superseded up to there. The local step drops what the watermark made unreachable from the engine, a bounded
+//! piece at a time, whenever this node gets to it; no answer depends on how far it is.
 
 use bytes::Bytes;
 
@@ -28,8 +28,8 @@ pub(crate) fn compact<R: Reader>(writer: &mut Writer<'_, R>, revision: i64) -> R
     Ok(())
 }
 
-/// What the last change of the transaction `main` says about superseded bytes; nothing if there was no such transaction,
-/// as before the first write.
+/// What the last change of the transaction `main` says about superseded bytes; nothing if there was no such
+/// transaction, as before the first write.
 fn superseded_at(reader: &impl Reader, main: i64) -> Result<Option<u64>> {
     if main <= Revision::FRESH {
         return Ok(None);
@@ -53,8 +53,8 @@ pub struct Pruned {
     pub complete: bool,
 }
 
-/// Plans the next piece of the local step: looks at the transactions after those already dealt with, at least one and no
-/// more than are needed for `max_changes` changes. `watermark` is the compacted revision.
+/// Plans the next piece of the local step: looks at the transactions after those already dealt with, at least one and
+/// no more than are needed for `max_changes` changes. `watermark` is the compacted revision.
 ///
 /// A change makes the version before it obsolete, and a deletion makes itself obsolete. What happened at the watermark
 /// itself stays, for a watch that starts there.

@@ -257,8 +257,8 @@ impl Directories {
     }
 }
 
-/// Drops the directory that is missed least: the one whose neighbours are closest to each other for its age. What is left
-/// lies dense near the present and ever sparser before it.
+/// Drops the directory that is missed least: the one whose neighbours are closest to each other for its age. What is
+/// left lies dense near the present and ever sparser before it.
 fn thin_out(recent: &mut VecDeque<(i64, Arc<Directory>)>, present: i64) {
     let gap_for_age = |i: usize| {
         let (before, (at, _), after) = (recent.get(i.checked_sub(1)?), recent.get(i)?, recent.get(i + 1));

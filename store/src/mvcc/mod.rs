@@ -1,7 +1,7 @@
 //! Multi-version concurrency control over the engine: revisions, ranges, transactions, compaction.
 //!
-//! Everything here is a synchronous function of an engine's contents. [`Mvcc`] ties the pieces together: one writer at a
-//! time applies batches, any number of readers look through [`View`]s and never wait.
+//! Everything here is a synchronous function of an engine's contents. [`Mvcc`] ties the pieces together: one writer at
+//! a time applies batches, any number of readers look through [`View`]s and never wait.
 
 pub mod check;
 pub mod compact;

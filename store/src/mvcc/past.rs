@@ -39,8 +39,8 @@ pub fn state_before(reader: &impl Reader, key: &[u8], main: i64) -> Result<Optio
     }
 }
 
-/// Entries that are stepped over before a cursor looks a place up instead: most keys have few versions, and a step costs a
-/// tenth of a look-up.
+/// Entries that are stepped over before a cursor looks a place up instead: most keys have few versions, and a step
+/// costs a tenth of a look-up.
 const STEPS_BEFORE_SEEK: usize = 4;
 
 /// Moves a cursor to the first entry at or after `key`.

@@ -1,8 +1,8 @@
 //! Pattern-defeating quicksort with the constants that Go's `sort` package chose.
 //!
-//! Sorting by version, revision or value leaves the order of keys that are equal in it to the algorithm, and clients see
-//! it: with a limit it even decides which keys they get. etcd sorts with Go's package, so the order here is made the same
-//! way, comparison by comparison.
+//! Sorting by version, revision or value leaves the order of keys that are equal in it to the algorithm, and clients
+//! see it: with a limit it even decides which keys they get. etcd sorts with Go's package, so the order here is made
+//! the same way, comparison by comparison.
 
 /// Ranges up to this length are sorted by insertion.
 const MAX_INSERTION: usize = 12;
@@ -131,8 +131,8 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         }
     }
 
-    /// Puts what is below the pivot before it and the rest after it. Returns where the pivot ends up, and whether nothing
-    /// had to move.
+    /// Puts what is below the pivot before it and the rest after it. Returns where the pivot ends up, and whether
+    /// nothing had to move.
     fn partition(&mut self, a: usize, b: usize, pivot: usize) -> (usize, bool) {
         self.swap(a, pivot);
         let (mut low, mut high) = (a + 1, b - 1);
@@ -203,8 +203,8 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         false
     }
 
-    /// Scatters a few items, so that an input which defeats the choice of pivots does not do so again. The numbers depend
-    /// on the length alone.
+    /// Scatters a few items, so that an input which defeats the choice of pivots does not do so again. The numbers
+    /// depend on the length alone.
     fn break_patterns(&mut self, a: usize, b: usize) {
         let length = b - a;
         let mut random = length as u64;

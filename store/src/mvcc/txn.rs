@@ -1,7 +1,8 @@
 //! Transactions: compare, then run one of two lists of operations, nested to any depth.
 //!
-//! As in etcd (`server/etcdserver/txn/txn.go`), all comparisons, also the nested ones, and all checks of what the chosen
-//! operations need see the state before the transaction; the operations themselves see what those before them did.
+//! As in etcd (`server/etcdserver/txn/txn.go`), all comparisons, also the nested ones, and all checks of what the
+//! chosen operations need see the state before the transaction; the operations themselves see what those before them
+//! did.
 
 use std::cmp::Ordering;
 
@@ -17,7 +18,8 @@ use crate::engine::schema::{self, LiveRecord};
 use crate::engine::{Column, Cursor, Direction, Reader, Span};
 use crate::error::{Result, StoreError};
 
-/// Whether a transaction consists of ranges only, so that it needs no raft entry. Nested ones always take one, as in etcd.
+/// Whether a transaction consists of ranges only, so that it needs no raft entry. Nested ones always take one, as in
+/// etcd.
 pub fn is_read_only(request: &pb::TxnRequest) -> bool {
     let is_range = |op: &pb::RequestOp| matches!(op.request, Some(Request::RequestRange(_)));
     request.success.iter().all(is_range) && request.failure.iter().all(is_range)

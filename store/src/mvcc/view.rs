@@ -70,16 +70,18 @@ impl<'a, R: Reader> View<'a, R> {
         self.source().range(request)
     }
 
-    /// Answers a transaction that only reads ([`txn::is_read_only`]). Check it first ([`check::txn`](super::check::txn)).
+    /// Answers a transaction that only reads ([`txn::is_read_only`]). Check it first
+    /// ([`check::txn`](super::check::txn)).
     pub fn txn(&self, request: &pb::TxnRequest) -> Result<pb::TxnResponse> {
         txn::read(&self.source(), request)
     }
 
-    /// The events of the keys that `select` names, from the revision `from` on, for a watcher to catch up. Looks at whole
-    /// transactions until those seen have more than `max_bytes` of keys and values; call again from [`Replay::next`].
+    /// The events of the keys that `select` names, from the revision `from` on, for a watcher to catch up. Looks at
+    /// whole transactions until those seen have more than `max_bytes` of keys and values; call again from
+    /// [`Replay::next`].
     ///
-    /// An event that is not a creation carries the state before it if `with_previous` is set and compaction has left it,
-    /// as in etcd.
+    /// An event that is not a creation carries the state before it if `with_previous` is set and compaction has left
+    /// it, as in etcd.
     pub fn history(
         &self,
         from: i64,

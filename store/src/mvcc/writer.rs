@@ -244,8 +244,8 @@ fn change_bytes(key: &[u8], value: &[u8]) -> u64 {
     (key.len() + value.len()) as u64 + CHANGE_OVERHEAD_BYTES
 }
 
-/// Copies key and value into one allocation, so that what outlives a request (events, cached values) does not hold on to
-/// the buffer the request came in.
+/// Copies key and value into one allocation, so that what outlives a request (events, cached values) does not hold on
+/// to the buffer the request came in.
 pub(crate) fn own(key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
     let mut both = BytesMut::with_capacity(key.len() + value.len());
     both.put_slice(key);

@@ -72,8 +72,8 @@ fn after(id: Option<&LogId>) -> u64 {
 }
 
 impl<E: Engine> LogStore<E> {
-    /// Opens the log in `engine` and checks that every entry is there and readable: a log with a hole must not be served
-    /// from. Its writer's thread ends when the last handle of the log is dropped.
+    /// Opens the log in `engine` and checks that every entry is there and readable: a log with a hole must not be
+    /// served from. Its writer's thread ends when the last handle of the log is dropped.
     pub fn open(engine: Arc<E>) -> Result<Self, EngineError> {
         let state = load(&*engine)?;
         let written = Arc::new(AtomicU64::new(after(state.last.as_ref())));

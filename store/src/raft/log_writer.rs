@@ -29,7 +29,8 @@ pub enum Job {
     Vote { vote: Vote, done: oneshot::Sender<Result<(), EngineError>> },
 }
 
-/// Starts the thread, which keeps `written` at the index after the last entry in `engine`. It ends when every sender is gone.
+/// Starts the thread, which keeps `written` at the index after the last entry in `engine`. It ends when every sender is
+/// gone.
 pub fn spawn<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>) -> std::io::Result<Sender<Job>> {
     // Unbounded, since openraft's core task must not block on it; what it holds is bounded by the proposer's limits.
     let (sender, receiver) = channel();

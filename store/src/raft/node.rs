@@ -287,8 +287,8 @@ fn identify<E: Engine>(engine: &E, config: &StartConfig) -> Result<Identity, Eng
 }
 
 fn raft_config(config: &StartConfig, alone: bool) -> Result<Arc<Config>, StartError> {
-    // Heartbeats set how often raft wakes up. A node that leads nobody can sleep longer; should members join while it runs,
-    // these are still frequent enough for them.
+    // Heartbeats set how often raft wakes up. A node that leads nobody can sleep longer; should members join while it
+    // runs, these are still frequent enough for them.
     let heartbeat_millis = if alone { config.election_millis / 2 } else { config.heartbeat_millis };
     let raft = Config {
         cluster_name: config.cluster_token.clone(),

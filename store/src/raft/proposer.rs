@@ -55,8 +55,9 @@ impl Proposer {
     /// Replicates a command and returns what applying it gave.
     ///
     /// # Errors
-    /// [`StoreError::TooManyRequests`] when the queue is full; [`StoreError::NoLeader`] and the like when this node does
-    /// not lead; [`StoreError::Stopped`] when it is shutting down or has halted: then the command may yet be applied.
+    /// [`StoreError::TooManyRequests`] when the queue is full; [`StoreError::NoLeader`] and the like when this node
+    /// does not lead; [`StoreError::Stopped`] when it is shutting down or has halted: then the command may yet be
+    /// applied.
     pub async fn propose(&self, command: Command) -> Reply {
         let bytes = command.encoded_len();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);

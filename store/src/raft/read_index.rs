@@ -1,5 +1,5 @@
-//! Consistent reads: before one is served, this node makes sure that it still leads and has applied every write that was
-//! acknowledged. One such round is in flight at a time; reads that arrive meanwhile share the next.
+//! Consistent reads: before one is served, this node makes sure that it still leads and has applied every write that
+//! was acknowledged. One such round is in flight at a time; reads that arrive meanwhile share the next.
 
 use std::sync::Arc;
 

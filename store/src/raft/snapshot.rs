@@ -14,8 +14,8 @@ use crate::mvcc::Mvcc;
 /// What a snapshot covers: the last entry applied and the membership then.
 pub type SnapshotMeta = SnapshotMetaOf<TypeConfig>;
 
-/// The contents of a snapshot: a state database that has reached at least the entry the snapshot names. On the leader it
-/// is the leader's own.
+/// The contents of a snapshot: a state database that has reached at least the entry the snapshot names. On the leader
+/// it is the leader's own.
 pub struct SnapshotData<E>(Arc<Mvcc<E>>);
 
 impl<E: Engine> SnapshotData<E> {

@@ -1,4 +1,5 @@
-//! Applies committed entries: as many as are there share one write to the state, which carries the applied index with it.
+//! Applies committed entries: as many as are there share one write to the state, which carries the applied index with
+//! it.
 
 use std::io;
 use std::sync::Arc;

@@ -24,8 +24,8 @@ impl Store {
         Ok(response)
     }
 
-    /// Compares, then does one of two lists of operations, all at one revision. One that only reads is not written to the
-    /// log.
+    /// Compares, then does one of two lists of operations, all at one revision. One that only reads is not written to
+    /// the log.
     pub async fn txn(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, StoreError> {
         check::txn(&request, self.0.config.max_txn_ops)?;
         if !txn::is_read_only(&request) {
@@ -51,7 +51,8 @@ impl Store {
         self.write(request).await
     }
 
-    /// Forgets what was superseded up to a revision. A `physical` compaction returns when it is gone from this node's disk.
+    /// Forgets what was superseded up to a revision. A `physical` compaction returns when it is gone from this node's
+    /// disk.
     pub async fn compact(&self, request: pb::CompactionRequest) -> Result<pb::CompactionResponse, StoreError> {
         let physical = request.physical;
         let response = self.write(request).await?;

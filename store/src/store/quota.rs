@@ -6,8 +6,8 @@ use pintle_proto::etcdserverpb::request_op::Request;
 use crate::apply::Command;
 use crate::limits::{KEY_OVERHEAD_BYTES, LEASE_OVERHEAD_BYTES};
 
-/// Whether a command may be proposed when the store holds `used_bytes` of `quota_bytes`. What adds nothing always fits, so
-/// that a full store can be cleaned up.
+/// Whether a command may be proposed when the store holds `used_bytes` of `quota_bytes`. What adds nothing always fits,
+/// so that a full store can be cleaned up.
 pub fn fits(command: &Command, used_bytes: u64, quota_bytes: u64) -> bool {
     let cost = cost(command);
     cost == 0 || used_bytes.saturating_add(cost) < quota_bytes

@@ -12,8 +12,9 @@ use crate::error::Result;
 
 /// The events of the past, as they are on disk.
 pub trait History: Send + Sync + 'static {
-    /// Reads the events that `plan` wants, from its first revision on, in order. May stop before [`Plan::through`], but only at the end of a
-    /// revision, and must get through one at least. A chunk should stay near [`WATCH_CHUNK_BYTES`](crate::limits::WATCH_CHUNK_BYTES).
+    /// Reads the events that `plan` wants, from its first revision on, in order. May stop before [`Plan::through`], but
+    /// only at the end of a revision, and must get through one at least. A chunk should stay near
+    /// [`WATCH_CHUNK_BYTES`](crate::limits::WATCH_CHUNK_BYTES).
     fn read(&self, plan: &Plan) -> Result<Chunk>;
 }
 
@@ -33,7 +34,8 @@ struct Shared {
 }
 
 impl Watches {
-    /// Watches of a store that is at `revision`, has forgotten what was below `compact_revision`, and keeps the rest in `history`.
+    /// Watches of a store that is at `revision`, has forgotten what was below `compact_revision`, and keeps the rest in
+    /// `history`.
     ///
     /// The thread that reads the history, and with it `history`, ends when the last handle is dropped.
     pub fn start(revision: i64, compact_revision: i64, history: impl History) -> std::io::Result<Arc<Self>> {
@@ -47,8 +49,8 @@ impl Watches {
         Ok(Arc::new(Self { shared, reader: Some(reader) }))
     }
 
-    /// Hands out what has just been applied: the events of the revisions after the previous call's through `revision`, in order, each with
-    /// `prev_kv` unless it created its key. To be called after the batch is visible to readers.
+    /// Hands out what has just been applied: the events of the revisions after the previous call's through `revision`,
+    /// in order, each with `prev_kv` unless it created its key. To be called after the batch is visible to readers.
     pub fn publish(&self, revision: i64, events: Vec<Event>) {
         self.shared.hub.lock().publish(revision, events);
     }

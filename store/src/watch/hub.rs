@@ -270,8 +270,8 @@ impl Hub {
         }
     }
 
-    /// Starts a watch. The answer, and then everything about the watch, arrives in the stream's mailbox in order; the result only
-    /// repeats whether it was accepted.
+    /// Starts a watch. The answer, and then everything about the watch, arrives in the stream's mailbox in order; the
+    /// result only repeats whether it was accepted.
     pub fn watch(&mut self, stream_id: StreamId, options: WatchOptions) -> Result<WatchId, WatchError> {
         let Some(stream) = self.streams.get_mut(&stream_id) else { return Err(WatchError::EmptyRange) };
         let now = options.now.max(self.revision);
@@ -323,7 +323,8 @@ impl Hub {
         self.end(name, Delivery::Canceled { watch: id, revision });
     }
 
-    /// Answers a request for the progress of the whole stream: at once if all its watches are synced, else as soon as they are.
+    /// Answers a request for the progress of the whole stream: at once if all its watches are synced, else as soon as
+    /// they are.
     pub fn request_progress(&mut self, stream_id: StreamId) {
         self.asking.insert(stream_id);
         self.answer_progress(stream_id);
@@ -339,14 +340,15 @@ impl Hub {
         }
     }
 
-    /// The revision up to which the stream's reader has seen everything: known if all its watches are synced and nothing is underway.
+    /// The revision up to which the stream's reader has seen everything: known if all its watches are synced and
+    /// nothing is underway.
     pub fn seen_revision(&self, stream_id: StreamId) -> Option<i64> {
         let stream = self.streams.get(&stream_id)?;
         (stream.behind == 0 && stream.mailbox.is_empty()).then_some(self.revision)
     }
 
-    /// Hands out what has just been applied: the events of the revisions after the previous call's through `revision`, in order, with what
-    /// was there before. Events may be none.
+    /// Hands out what has just been applied: the events of the revisions after the previous call's through `revision`,
+    /// in order, with what was there before. Events may be none.
     pub fn publish(&mut self, revision: i64, events: Vec<Event>) {
         if !events.is_empty() {
             let events: Arc<[Event]> = events.into();
@@ -411,7 +413,8 @@ impl Hub {
         !self.waiting.is_empty()
     }
 
-    /// What to read next, for the watcher that has waited longest and those that need no older revision; `None` if nobody waits.
+    /// What to read next, for the watcher that has waited longest and those that need no older revision; `None` if
+    /// nobody waits.
     ///
     /// Ends the watchers it meets whose past is compacted.
     pub fn plan(&mut self) -> Option<Plan> {
@@ -471,7 +474,8 @@ impl Hub {
         }
     }
 
-    /// Brings a watcher up to date from the recent events if they reach back far enough, else queues it for the history.
+    /// Brings a watcher up to date from the recent events if they reach back far enough, else queues it for the
+    /// history.
     fn catch_up_or_wait(&mut self, name: WatcherId) {
         let Some(watcher) = self.watchers.get(&name) else { return };
         if watcher.next_revision <= self.revision {
@@ -489,8 +493,8 @@ impl Hub {
         self.set_state(name, State::Synced);
     }
 
-    /// Gives a watcher the events at `positions`, after which it has seen everything through `through`. Without room it is blocked, and the
-    /// answer is no.
+    /// Gives a watcher the events at `positions`, after which it has seen everything through `through`. Without room it
+    /// is blocked, and the answer is no.
     fn hand_out(&mut self, name: WatcherId, events: &Arc<[Event]>, positions: Vec<u32>, through: i64) -> bool {
         let Some(watcher) = self.watchers.get_mut(&name) else { return false };
         let Some(stream) = self.streams.get(&watcher.stream) else { return false };
@@ -595,8 +599,8 @@ impl Hub {
         }
     }
 
-    /// Answers a pending request for the stream's progress if all its watches are synced and want what happens now. A stream without
-    /// watches gets no answer.
+    /// Answers a pending request for the stream's progress if all its watches are synced and want what happens now. A
+    /// stream without watches gets no answer.
     fn answer_progress(&mut self, stream_id: StreamId) {
         if !self.asking.remove(&stream_id) {
             return;

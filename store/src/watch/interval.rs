@@ -1,7 +1,7 @@
 //! An index that finds the ranges a key lies in.
 //!
-//! Pure. It is an AVL tree ordered by range and augmented with the greatest end of each subtree: with `n` distinct ranges, a lookup
-//! that finds `k` costs `O(k log n)` at most, whatever ranges clients choose.
+//! Pure. It is an AVL tree ordered by range and augmented with the greatest end of each subtree: with `n` distinct
+//! ranges, a lookup that finds `k` costs `O(k log n)` at most, whatever ranges clients choose.
 
 #![allow(clippy::unnecessary_box_returns, reason = "the tree is made of boxes, which are handed on as they are")]
 

@@ -41,10 +41,11 @@ pub struct LocalWatch {
 }
 
 impl Watches {
-    /// Watches `range` from `start_revision` on, which may lie in the past; 0 means from `now` on, the store's revision.
+    /// Watches `range` from `start_revision` on, which may lie in the past; 0 means from `now` on, the store's
+    /// revision.
     ///
-    /// With every batch that the store applies, the stream yields at least its revision, so that a reader of keys that nobody writes to
-    /// advances too. Batches that come faster than the reader are reported together.
+    /// With every batch that the store applies, the stream yields at least its revision, so that a reader of keys that
+    /// nobody writes to advances too. Batches that come faster than the reader are reported together.
     pub fn watch(
         self: &Arc<Self>,
         range: Span,
@@ -55,8 +56,8 @@ impl Watches {
         self.open_watch(true, range, start_revision, now, prev_kv)
     }
 
-    /// As [`Watches::watch`], but without telling the revision of every batch, which wakes the reader each time: it is told when
-    /// [`LocalWatch::ask_progress`] asks. For those who have many watches of keys that change seldom.
+    /// As [`Watches::watch`], but without telling the revision of every batch, which wakes the reader each time: it is
+    /// told when [`LocalWatch::ask_progress`] asks. For those who have many watches of keys that change seldom.
     pub fn watch_quietly(
         self: &Arc<Self>,
         range: Span,

@@ -1,7 +1,7 @@
 //! One etcd Watch stream: the client's requests in, responses for all its watches out.
 //!
-//! Nothing runs in the background: the stream is driven by whoever sends its responses. A client that does not read is not polled, its
-//! mailbox fills up, and the hub parks its watchers.
+//! Nothing runs in the background: the stream is driven by whoever sends its responses. A client that does not read is
+//! not polled, its mailbox fills up, and the hub parks its watchers.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -192,7 +192,8 @@ where
             // Asks to be woken for the next tick.
             context.waker().wake_by_ref();
         }
-        // Requests come first, lest a flood of events keeps the client from cancelling; but only with room for the answers.
+        // Requests come first, lest a flood of events keeps the client from cancelling; but only with room for the
+        // answers.
         while this.mailbox.has_room() {
             let Some(requests) = &mut this.requests else { break };
             match Pin::new(requests).poll_next(context) {

@@ -37,8 +37,8 @@ enum Step {
     },
 }
 
-/// Few keys, so that commands meet; with zeros and common prefixes, so that escaping matters. At most twelve: up to there
-/// etcd's sort keeps equal keys in order.
+/// Few keys, so that commands meet; with zeros and common prefixes, so that escaping matters. At most twelve: up to
+/// there etcd's sort keeps equal keys in order.
 const KEYS: [&[u8]; 9] = [b"\0", b"a", b"a\0", b"a\0\0", b"a\x01", b"ab", b"b", b"b\xff", b"\xff"];
 
 fn key() -> impl Strategy<Value = Bytes> {

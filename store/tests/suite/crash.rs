@@ -1,6 +1,7 @@
 //! Kills the real program at random moments under load and looks at what it has when it is started again.
 //!
-//! Seeded: a failure names its seed, and `PINTLE_SEED` repeats the same commands and moments (not the same interleaving).
+//! Seeded: a failure names its seed, and `PINTLE_SEED` repeats the same commands and moments (not the same
+//! interleaving).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -132,7 +132,8 @@ fn what_is_in_the_way_is_named() {
     assert!(said.contains("ftp://x"), "{said}");
 }
 
-/// etcdctl against the program. Where the machine has none, the tests of the services with clients of their own must do.
+/// etcdctl against the program. Where the machine has none, the tests of the services with clients of their own must
+/// do.
 #[test]
 fn etcdctl_works() {
     if Command::new("etcdctl").arg("version").output().is_err() {

@@ -83,7 +83,8 @@ impl Machine {
                 self.hub.publish(self.revision, events);
                 return format!("revision {}", self.revision);
             }
-            // The store has applied something that the hub has not heard of, as between two steps of the state machine, or in a snapshot.
+            // The store has applied something that the hub has not heard of, as between two steps of the state machine,
+            // or in a snapshot.
             "apply-unheard" => {
                 self.apply(rest);
             }
@@ -383,8 +384,8 @@ impl Machine {
 }
 
 proptest! {
-    /// Whatever clients do and however slowly they read, a watch tells every change that it was asked for, once, in order, and a revision
-    /// that it says it has seen is seen.
+    /// Whatever clients do and however slowly they read, a watch tells every change that it was asked for, once, in
+    /// order, and a revision that it says it has seen is seen.
     #[test]
     fn watches_tell_everything_once(steps in prop::collection::vec(step(), 1..120)) {
         let mut machine = Machine::default();

@@ -30,8 +30,8 @@ pub enum FlagError {
 
 /// An etcd-compatible datastore of one node.
 ///
-/// Every flag can be given as an environment variable too: --data-dir is `ETCD_DATA_DIR`. The command line wins, and of a repeated flag the
-/// last.
+/// Every flag can be given as an environment variable too: --data-dir is `ETCD_DATA_DIR`. The command line wins, and of
+/// a repeated flag the last.
 #[derive(Debug, Parser)]
 #[command(name = "pintle-store", args_override_self = true, disable_version_flag = true)]
 pub struct Flags {

@@ -1,4 +1,5 @@
-//! The flags of etcd that have no effect here. They are accepted, so that a manifest written for etcd works, and named in the log.
+//! The flags of etcd that have no effect here. They are accepted, so that a manifest written for etcd works, and named
+//! in the log.
 
 /// Whether a flag is followed by a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,8 @@ const UNSUPPORTED: &[(&str, Takes)] = &[
     ("warning-unary-request-duration", Takes::Value),
 ];
 
-/// Parts a command line into what is to be parsed, with Go's `-flag` written as `--flag`, and the names of flags that have no effect.
+/// Parts a command line into what is to be parsed, with Go's `-flag` written as `--flag`, and the names of flags that
+/// have no effect.
 pub fn take_out(arguments: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
     let mut arguments = arguments.into_iter();
     let mut kept: Vec<String> = arguments.next().into_iter().collect();
