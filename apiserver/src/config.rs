@@ -11,7 +11,7 @@ use clap::Parser;
 /// Without --etcd-servers it keeps everything in one directory, creates its own certificates there, and writes a kubeconfig for its
 /// administrator.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "pintle-apiserver", version, max_term_width = 120, args_override_self = true)]
+#[command(name = "pintle-apiserver", version, max_term_width = 120, args_override_self = true, after_help = AFTER_HELP)]
 pub struct Config {
     /// Where everything is kept: the store, the certificates and the administrator's kubeconfig.
     #[arg(long, value_name = "DIR", default_value = "pintle-data")]
@@ -75,7 +75,7 @@ pub struct Config {
     pub etcd_compaction_interval: Duration,
 
     /// The addresses that services get.
-    #[arg(long, value_name = "CIDR", default_value = "10.0.0.0/24")]
+    #[arg(long, value_name = "CIDR", default_value = "10.0.0.0/24", value_parser = ranges)]
     pub service_cluster_ip_range: String,
 
     /// How long events are kept, such as 1h or 30m.
@@ -86,6 +86,15 @@ pub struct Config {
     #[arg(short, long = "v", value_name = "LEVEL", default_value_t = 1)]
     pub verbosity: u8,
 }
+
+const AFTER_HELP: &str = "\
+Other flags of kube-apiserver are accepted and have no effect; a warning names each.
+
+Try it:
+  pintle-apiserver &
+  export KUBECONFIG=$PWD/pintle-data/admin.kubeconfig
+  kubectl get namespaces
+  etcdctl --endpoints unix://$PWD/pintle-data/store/etcd.sock get --prefix --keys-only /registry/";
 
 impl Config {
     /// The address to listen on.
@@ -107,52 +116,163 @@ impl Config {
 /// Flags of kube-apiserver that mean nothing here, or nothing yet. They are accepted, so that a manifest made for kube-apiserver
 /// starts this server, and each is named in a warning.
 const IGNORED: &[&str] = &[
+    "admission-control",
+    "admission-control-config-file",
+    "aggregator-reject-forwarding-redirect",
+    "allow-metric-labels",
+    "allow-metric-labels-manifest",
     "allow-privileged",
     "api-audiences",
+    "audit-log-batch-buffer-size",
+    "audit-log-batch-max-size",
+    "audit-log-batch-max-wait",
+    "audit-log-batch-throttle-burst",
+    "audit-log-batch-throttle-enable",
+    "audit-log-batch-throttle-qps",
+    "audit-log-compress",
+    "audit-log-format",
     "audit-log-maxage",
     "audit-log-maxbackup",
     "audit-log-maxsize",
+    "audit-log-mode",
     "audit-log-path",
+    "audit-log-truncate-enabled",
+    "audit-log-truncate-max-batch-size",
+    "audit-log-truncate-max-event-size",
+    "audit-log-version",
     "audit-policy-file",
+    "audit-webhook-batch-buffer-size",
+    "audit-webhook-batch-initial-backoff",
+    "audit-webhook-batch-max-size",
+    "audit-webhook-batch-max-wait",
+    "audit-webhook-batch-throttle-burst",
+    "audit-webhook-batch-throttle-enable",
+    "audit-webhook-batch-throttle-qps",
+    "audit-webhook-config-file",
+    "audit-webhook-initial-backoff",
+    "audit-webhook-mode",
+    "audit-webhook-truncate-enabled",
+    "audit-webhook-truncate-max-batch-size",
+    "audit-webhook-truncate-max-event-size",
+    "audit-webhook-version",
+    "authentication-config",
+    "authentication-token-webhook-cache-ttl",
+    "authentication-token-webhook-config-file",
+    "authentication-token-webhook-version",
+    "authorization-config",
     "authorization-mode",
+    "authorization-policy-file",
+    "authorization-webhook-cache-authorized-ttl",
+    "authorization-webhook-cache-unauthorized-ttl",
+    "authorization-webhook-config-file",
+    "authorization-webhook-version",
+    "cert-dir",
     "cloud-provider",
+    "contention-profiling",
+    "coordinated-leadership-lease-duration",
+    "coordinated-leadership-renew-deadline",
+    "coordinated-leadership-retry-period",
+    "cors-allowed-origins",
+    "debug-socket-path",
     "default-not-ready-toleration-seconds",
     "default-unreachable-toleration-seconds",
+    "default-watch-cache-size",
+    "delete-collection-workers",
     "disable-admission-plugins",
+    "disable-http2-serving",
+    "disabled-metrics",
+    "egress-selector-config-file",
+    "emulated-version",
+    "emulation-forward-compatible",
     "enable-admission-plugins",
     "enable-aggregator-routing",
     "enable-bootstrap-token-auth",
+    "enable-garbage-collector",
+    "enable-logs-handler",
     "enable-priority-and-fairness",
+    "encryption-provider-config",
+    "encryption-provider-config-automatic-reload",
     "endpoint-reconciler-type",
+    "etcd-count-metric-poll-period",
+    "etcd-db-metric-poll-interval",
+    "etcd-healthcheck-timeout",
+    "etcd-readycheck-timeout",
+    "etcd-servers-overrides",
     "external-hostname",
     "feature-gates",
     "goaway-chance",
+    "http2-max-streams-per-connection",
     "kubelet-certificate-authority",
     "kubelet-client-certificate",
     "kubelet-client-key",
+    "kubelet-port",
     "kubelet-preferred-address-types",
+    "kubelet-read-only-port",
+    "kubelet-timeout",
+    "kubernetes-service-node-port",
+    "lease-reuse-duration-seconds",
+    "livez-grace-period",
+    "log-flush-frequency",
+    "log-json-info-buffer-size",
+    "log-json-split-stream",
+    "log-text-info-buffer-size",
+    "log-text-split-stream",
+    "logging-format",
+    "max-connection-bytes-per-sec",
     "max-mutating-requests-inflight",
     "max-requests-inflight",
+    "min-compatibility-version",
+    "min-request-timeout",
+    "oidc-ca-file",
+    "oidc-client-id",
+    "oidc-groups-claim",
+    "oidc-groups-prefix",
+    "oidc-issuer-url",
+    "oidc-required-claim",
+    "oidc-signing-algs",
+    "oidc-username-claim",
+    "oidc-username-prefix",
+    "peer-advertise-ip",
+    "peer-advertise-port",
+    "peer-ca-file",
+    "permit-address-sharing",
+    "permit-port-sharing",
     "profiling",
     "proxy-client-cert-file",
     "proxy-client-key-file",
+    "request-timeout",
     "requestheader-allowed-names",
     "requestheader-client-ca-file",
     "requestheader-extra-headers-prefix",
     "requestheader-group-headers",
+    "requestheader-uid-headers",
     "requestheader-username-headers",
     "runtime-config",
+    "runtime-config-emulation-forward-compatible",
+    "send-retry-after-while-not-ready-once",
+    "service-account-extend-token-expiration",
     "service-account-issuer",
     "service-account-jwks-uri",
     "service-account-key-file",
     "service-account-lookup",
+    "service-account-max-token-expiration",
+    "service-account-signing-endpoint",
     "service-account-signing-key-file",
     "service-node-port-range",
+    "show-hidden-metrics-for-version",
     "shutdown-delay-duration",
+    "shutdown-send-retry-after",
+    "shutdown-watch-termination-grace-period",
     "storage-backend",
+    "storage-initialization-timeout",
     "storage-media-type",
+    "strict-transport-security-directives",
     "tls-cipher-suites",
+    "tls-curve-preferences",
     "tls-min-version",
+    "tls-sni-cert-key",
+    "tracing-config-file",
+    "vmodule",
     "watch-cache",
     "watch-cache-sizes",
 ];
@@ -174,6 +294,35 @@ pub fn separate(arguments: impl IntoIterator<Item = String>) -> (Vec<String>, Ve
         }
     }
     (counting, ignored)
+}
+
+/// Why a command line does not parse, in one line with a hint.
+pub fn refusal(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let mut told = String::new();
+    for line in lines {
+        let joint = match told.chars().last() {
+            None => "",
+            Some(':') => " ",
+            Some(_) => "; ",
+        };
+        told.extend([joint, line.trim_start_matches("error: ")]);
+    }
+    format!("{told}; see --help")
+}
+
+/// One or two ranges of addresses such as `10.0.0.0/24`, separated by a comma.
+fn ranges(text: &str) -> Result<String, String> {
+    for range in text.split(',') {
+        let parts = range.split_once('/').and_then(|(base, bits)| Some((base.parse().ok()?, bits.parse::<u8>().ok()?)));
+        match parts {
+            Some((IpAddr::V4(_), ..=32) | (IpAddr::V6(_), ..=128)) => {}
+            _ => return Err("write it as 10.0.0.0/24".to_owned()),
+        }
+    }
+    Ok(text.to_owned())
 }
 
 /// A duration such as `1h30m`, or 0.
@@ -220,6 +369,24 @@ mod tests {
         assert_eq!(config.etcd_servers, ["https://a:2379", "https://b:2379"]);
         assert_eq!((config.secure_port, config.anonymous_auth), (7443, false));
         assert!(config.listen_address().is_unspecified());
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_with_a_hint() {
+        let refused = |arguments: &[&str]| {
+            let all = std::iter::once("pintle-apiserver").chain(arguments.iter().copied());
+            refusal(&Config::try_parse_from(all).unwrap_err())
+        };
+        assert_eq!(
+            refused(&["--bind-adress", "::1"]),
+            "unexpected argument '--bind-adress' found; tip: a similar argument exists: '--bind-address'; see --help"
+        );
+        assert_eq!(
+            refused(&["--tls-cert-file=a"]),
+            "the following required arguments were not provided: --tls-private-key-file <FILE>; see --help"
+        );
+        let range = refused(&["--service-cluster-ip-range=10.0.0.0"]);
+        assert!(range.contains("write it as 10.0.0.0/24"), "{range}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub const REQUEST_BODY_BYTES: usize = 3 * 1024 * 1024;
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client may take to send a request's head.
 pub const REQUEST_HEADER: Duration = Duration::from_secs(32);
+/// How often it is looked whether a connection is idle. One that is so twice running is closed.
+pub const IDLE_CHECK: Duration = Duration::from_secs(60);
 /// Largest head of a request, HTTP/1 and HTTP/2 alike.
 pub const REQUEST_HEADER_BYTES: u32 = 1024 * 1024;
 /// Streams that one HTTP/2 connection may hold open (kube-apiserver's `--http2-max-streams-per-connection`).
@@ -30,6 +32,8 @@ pub const REQUEST: Duration = Duration::from_secs(60);
 pub const MUTATION: Duration = Duration::from_secs(34);
 /// The shortest and longest lifetime the server gives a watch that asks for none (`--min-request-timeout`).
 pub const WATCH_LIFETIME: std::ops::Range<Duration> = Duration::from_secs(1800)..Duration::from_secs(3600);
+/// The longest lifetime that a watch may ask for.
+pub const WATCH_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How often a change is tried anew when somebody else changed the object in between.
 pub const CONFLICT_RETRIES: usize = 5;
 /// Objects that one `deletecollection` fetches at a time.

@@ -2,7 +2,7 @@
 //! kubeconfig that goes with them.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,15 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use serde_json::json;
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::parse_x509_pem;
 
 /// Days that a CA is good for.
 const CA_DAYS: i64 = 3650;
 /// Days that any other certificate is good for.
 const LEAF_DAYS: i64 = 365;
+/// Days before its end from which on a start makes a certificate anew.
+const RENEWAL_DAYS: i64 = 60;
 
 /// Why the PKI cannot be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +38,12 @@ pub enum PkiError {
         source: std::io::Error,
     },
     /// A key or certificate cannot be used.
-    #[error("cannot use {}: {source}; restore it from a backup, or remove the pki directory to have it made anew", path.display())]
+    #[error("cannot use {}: {reason}; restore it from a backup, or remove the pki directory to have it made anew", path.display())]
     Unusable {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: rcgen::Error,
+        reason: String,
     },
 }
 
@@ -72,7 +76,7 @@ impl Pki {
     pub fn ensure(data_dir: &Path, names: &Names, server: &str) -> Result<Self, PkiError> {
         let dir = data_dir.join("pki");
         fs::create_dir_all(&dir).map_err(|source| PkiError::File { action: "create", path: dir.clone(), source })?;
-        let ca = Authority::ensure(&dir)?;
+        let ca = Authority::open(&dir)?;
         let pki = Self {
             ca: dir.join("ca.crt"),
             serving_certificate: dir.join("apiserver.crt"),
@@ -80,14 +84,12 @@ impl Pki {
             service_account_key: dir.join("sa.key"),
             kubeconfig: data_dir.join("admin.kubeconfig"),
         };
-        if !pki.serving_certificate.exists() || !pki.serving_key.exists() {
-            ca.issue(&pki.serving_certificate, &pki.serving_key, &serving(names))?;
-        }
+        ca.ensure(&pki.serving_certificate, &pki.serving_key, &serving(names), &names.addresses)?;
         let (admin_certificate, admin_key) = (dir.join("admin.crt"), dir.join("admin.key"));
-        if !admin_certificate.exists() || !admin_key.exists() {
-            ca.issue(&admin_certificate, &admin_key, &client("kubernetes-admin", "system:masters"))?;
-        }
-        if !pki.service_account_key.exists() {
+        ca.ensure(&admin_certificate, &admin_key, &client("kubernetes-admin", "system:masters"), &[])?;
+        if pki.service_account_key.exists() {
+            key_pair(&pki.service_account_key)?;
+        } else {
             let key = generate(&pki.service_account_key)?;
             write(&dir.join("sa.pub"), key.public_key_pem().as_bytes(), 0o644)?;
             write(&pki.service_account_key, key.serialize_pem().as_bytes(), 0o600)?;
@@ -101,35 +103,48 @@ impl Pki {
 /// The CA with its key.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    /// Whether it was made just now, so that whatever an earlier one signed is worth nothing.
+    is_new: bool,
 }
 
 impl Authority {
-    fn ensure(dir: &Path) -> Result<Self, PkiError> {
+    /// The CA in `dir`, made where there is none. One whose key is missing is not replaced: others trust it.
+    fn open(dir: &Path) -> Result<Self, PkiError> {
         let (certificate, key) = (dir.join("ca.crt"), dir.join("ca.key"));
-        let unusable = |path: &Path| {
-            let path = path.to_owned();
-            move |source| PkiError::Unusable { path, source }
-        };
-        if certificate.exists() && key.exists() {
-            let pair = KeyPair::from_pem(&read(&key)?).map_err(unusable(&key))?;
-            let issuer = Issuer::from_ca_cert_pem(&read(&certificate)?, pair).map_err(unusable(&certificate))?;
-            return Ok(Self { issuer });
+        if certificate.exists() {
+            if !key.exists() {
+                return Err(unusable(&certificate, format_args!("its key {} is missing", key.display())));
+            }
+            let issuer = Issuer::from_ca_cert_pem(&read(&certificate)?, key_pair(&key)?);
+            return Ok(Self { issuer: issuer.map_err(|e| unusable(&certificate, e))?, is_new: false });
         }
         let mut params = params("pintle-ca", None, CA_DAYS);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages =
             vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pair = generate(&key)?;
-        let signed = params.self_signed(&pair).map_err(unusable(&certificate))?;
+        let signed = params.self_signed(&pair).map_err(|e| unusable(&certificate, e))?;
         write(&key, pair.serialize_pem().as_bytes(), 0o600)?;
         write(&certificate, signed.pem().as_bytes(), 0o644)?;
-        Ok(Self { issuer: Issuer::new(params, pair) })
+        Ok(Self { issuer: Issuer::new(params, pair), is_new: true })
+    }
+
+    /// Keeps a certificate that is good for a while yet and for all of `addresses`; makes it and its key otherwise.
+    fn ensure(
+        &self,
+        certificate: &Path,
+        key: &Path,
+        params: &CertificateParams,
+        addresses: &[IpAddr],
+    ) -> Result<(), PkiError> {
+        let kept = !self.is_new && certificate.exists() && key.exists() && is_good(certificate, addresses)?;
+        if kept { key_pair(key).map(drop) } else { self.issue(certificate, key, params) }
     }
 
     fn issue(&self, certificate: &Path, key: &Path, params: &CertificateParams) -> Result<(), PkiError> {
         let pair = generate(key)?;
         let signed = params.signed_by(&pair, &self.issuer);
-        let signed = signed.map_err(|source| PkiError::Unusable { path: certificate.to_owned(), source })?;
+        let signed = signed.map_err(|e| unusable(certificate, e))?;
         write(key, pair.serialize_pem().as_bytes(), 0o600)?;
         write(certificate, signed.pem().as_bytes(), 0o644)
     }
@@ -165,7 +180,34 @@ fn params(name: &str, group: Option<&str>, days: i64) -> CertificateParams {
 }
 
 fn generate(path: &Path) -> Result<KeyPair, PkiError> {
-    KeyPair::generate().map_err(|source| PkiError::Unusable { path: path.to_owned(), source })
+    KeyPair::generate().map_err(|e| unusable(path, e))
+}
+
+fn key_pair(path: &Path) -> Result<KeyPair, PkiError> {
+    KeyPair::from_pem(&read(path)?).map_err(|e| unusable(path, e))
+}
+
+/// Whether a certificate need not be made anew yet and names all of `addresses`.
+fn is_good(certificate: &Path, addresses: &[IpAddr]) -> Result<bool, PkiError> {
+    let text = read(certificate)?;
+    let (_, pem) = parse_x509_pem(text.as_bytes()).map_err(|e| unusable(certificate, e))?;
+    let parsed = pem.parse_x509().map_err(|e| unusable(certificate, e))?;
+    let renewal = time::OffsetDateTime::now_utc() + time::Duration::days(RENEWAL_DAYS);
+    let lasts = parsed.validity().not_after.timestamp() > renewal.unix_timestamp();
+    let alternatives = parsed.subject_alternative_name().map_err(|e| unusable(certificate, e))?;
+    let names = alternatives.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    let named = |address: &IpAddr| {
+        let octets = match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        names.iter().any(|name| matches!(name, GeneralName::IPAddress(bytes) if *bytes == octets))
+    };
+    Ok(lasts && addresses.iter().all(named))
+}
+
+fn unusable(path: &Path, reason: impl std::fmt::Display) -> PkiError {
+    PkiError::Unusable { path: path.to_owned(), reason: reason.to_string() }
 }
 
 /// A kubeconfig. JSON is YAML, so nothing needs quoting twice.
@@ -194,12 +236,22 @@ fn read(path: &Path) -> Result<String, PkiError> {
     fs::read_to_string(path).map_err(|source| PkiError::File { action: "read", path: path.to_owned(), source })
 }
 
+/// Writes a file aside and renames it, so that no half-written one is ever read, and its mode is `mode` whatever was there.
 fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), PkiError> {
-    let failed = |source| PkiError::File { action: "write", path: path.to_owned(), source };
-    let mut file =
-        fs::OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(path).map_err(failed)?;
-    file.write_all(content).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    let write = || {
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(mode).open(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write().map_err(|source| PkiError::File { action: "write", path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -220,6 +272,26 @@ mod tests {
             assert_eq!(fs::metadata(secret).unwrap().permissions().mode() & 0o777, 0o600);
         }
         crate::http::tls::server_config(&pki.serving_certificate, &pki.serving_key).unwrap();
+    }
+
+    #[test]
+    fn a_certificate_is_made_anew_for_a_new_address_or_ca_but_a_ca_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let ensure = |address: &str| {
+            let names = Names { dns: vec!["localhost".to_owned()], addresses: vec![address.parse().unwrap()] };
+            Pki::ensure(dir.path(), &names, "https://127.0.0.1:6443")
+        };
+        let pki = ensure("127.0.0.1").unwrap();
+        let first = read(&pki.serving_certificate).unwrap();
+        ensure("10.1.2.3").unwrap();
+        let second = read(&pki.serving_certificate).unwrap();
+        assert_ne!(first, second);
+        fs::remove_file(dir.path().join("pki/ca.key")).unwrap();
+        let error = ensure("10.1.2.3").err().unwrap().to_string();
+        assert!(error.contains("ca.key is missing"), "{error}");
+        fs::remove_file(&pki.ca).unwrap();
+        ensure("10.1.2.3").unwrap();
+        assert_ne!(read(&pki.serving_certificate).unwrap(), second);
     }
 
     #[test]

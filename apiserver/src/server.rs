@@ -11,6 +11,7 @@ use pintle_store::http::serve_unix;
 use pintle_store::{OpenError, Store, StoreConfig};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::Chain;
 use crate::admission::default_toleration_seconds::DefaultTolerationSeconds;
@@ -101,6 +102,7 @@ pub struct Server {
     embedded: Option<Embedded>,
     url: String,
     kubeconfig: PathBuf,
+    stopping: CancellationToken,
 }
 
 impl Server {
@@ -112,6 +114,8 @@ impl Server {
         let public = SocketAddr::new(config.public_address(), port);
         let url = format!("https://{public}");
 
+        // The store before the files beside it: its lock tells that no other server uses this directory.
+        let (backend, embedded) = open_backend(config).await?;
         let pki = Pki::ensure(&config.data_dir, &names(config), &url)?;
         let certificate = config.tls_cert_file.as_deref().unwrap_or(&pki.serving_certificate);
         let key = config.tls_private_key_file.as_deref().unwrap_or(&pki.serving_key);
@@ -124,7 +128,6 @@ impl Server {
             anonymous: config.anonymous_auth,
         };
 
-        let (backend, embedded) = open_backend(config).await?;
         let storage = Storage::new(backend, config.etcd_prefix.clone());
         storage.begin().await?;
         if !config.etcd_compaction_interval.is_zero() {
@@ -144,14 +147,15 @@ impl Server {
         api.warm();
         bootstrap::run(&api, port).await?;
 
+        let stopping = CancellationToken::new();
         let public_paths = health::public_paths().chain(["/version".to_owned(), "/version/".to_owned()]);
         let pipeline = Pipeline {
             authenticators,
             authorizer: Arc::new(MastersOnly::new(public_paths)),
-            router: Router::new(api, public.to_string()),
+            router: Router::new(api, public.to_string(), stopping.clone()),
         };
         let kubeconfig = std::path::absolute(&pki.kubeconfig).unwrap_or(pki.kubeconfig);
-        Ok(Self { listener, tls, pipeline: Arc::new(pipeline), storage, embedded, url, kubeconfig })
+        Ok(Self { listener, tls, pipeline: Arc::new(pipeline), storage, embedded, url, kubeconfig, stopping })
     }
 
     /// Where clients reach the server.
@@ -164,15 +168,37 @@ impl Server {
         &self.kubeconfig
     }
 
-    /// Serves until `stop` completes, then ends cleanly: requests in flight are answered and the store is flushed.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
-        server::serve(self.listener, self.tls, self.pipeline, stop).await;
+    /// Serves until `stop` completes, then ends cleanly: watches end, other requests in flight are answered and the store is
+    /// flushed. The error is why the store inside halted before.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), String> {
+        let store = self.embedded.as_ref().map(|embedded| embedded.store.clone());
+        let end = async {
+            let halted = tokio::select! {
+                () = stop => Ok(()),
+                reason = stopped(store.as_ref()) => Err(reason),
+            };
+            self.stopping.cancel();
+            halted
+        };
+        let serving = server::serve(self.listener, self.tls, self.pipeline, self.stopping.clone());
+        let (halted, ()) = tokio::join!(end, serving);
         self.storage.stop();
-        let Some(embedded) = self.embedded else { return };
+        let Some(embedded) = self.embedded else { return Ok(()) };
         embedded.etcd.shutdown().await;
-        if let Err(error) = embedded.store.shutdown().await {
+        if let Err(error) = embedded.store.shutdown().await
+            && halted.is_ok()
+        {
             tracing::error!(%error, "the store did not end cleanly; it recovers from its log at the next start");
         }
+        halted
+    }
+}
+
+/// Returns when the store inside has halted by itself, with the reason; never where there is none.
+async fn stopped(store: Option<&Store>) -> String {
+    match store {
+        Some(store) => store.stopped().await.unwrap_or_else(|| "the store has stopped".to_owned()),
+        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `pintle-apiserver`: see [`pintle_apiserver::config::Config`] for its flags.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -14,7 +14,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let (counting, ignored) = config::separate(std::env::args());
-    let config = Config::parse_from(counting);
+    let config = match Config::try_parse_from(counting) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
     log(config.verbosity);
     for flag in ignored {
         tracing::warn!("--{flag} has no effect here and is passed over");
@@ -36,8 +39,19 @@ async fn run(config: &Config) -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     announce(&server);
-    server.serve(stop).await;
-    ExitCode::SUCCESS
+    match server.serve(stop).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => fail(&reason),
+    }
+}
+
+/// Answers a command line that does not parse, or asks for help.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // If standard output is closed there is nobody to tell.
+        return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    fail(&config::refusal(error))
 }
 
 /// Completes at Ctrl-C or SIGTERM.
@@ -79,6 +93,10 @@ fn log(verbosity: u8) {
         4 | 5 => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // What openraft warns of is of its inside; what goes wrong for good is said by the store.
+    let raft_level = if verbosity < 4 { "error" } else { level };
+    let default = || EnvFilter::new(format!("{level},openraft={raft_level}"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }

@@ -1,20 +1,24 @@
 //! Answers as HTTP responses.
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, WARNING};
 use http::{Response, StatusCode};
+use tokio_util::sync::CancellationToken;
 
 use super::body::{self, Body};
 use crate::codec::negotiate::{Accepted, Encoding};
 use crate::verbs::{Reply, ReplyBody};
 
-/// The response for a verb's reply.
-pub fn reply(reply: Reply, accepted: Accepted) -> Response<Body> {
+/// The response for a verb's reply. A watch ends when the server is `stopping`, so that its client turns to another one.
+pub fn reply(reply: Reply, accepted: Accepted, stopping: &CancellationToken) -> Response<Body> {
     let (body, content_type) = match reply.body {
         ReplyBody::Bytes(bytes) => (body::full(bytes), accepted.encoding.media_type()),
         ReplyBody::Chunks(chunks) => (body::stream(stream::iter(chunks)), accepted.encoding.media_type()),
-        ReplyBody::Watch(frames) => (body::stream(frames), watch_media_type(accepted.encoding)),
+        ReplyBody::Watch(frames) => {
+            let frames = frames.take_until(stopping.clone().cancelled_owned());
+            (body::stream(frames), watch_media_type(accepted.encoding))
+        }
     };
     with_type(StatusCode::from_u16(reply.code).unwrap_or(StatusCode::OK), content_type, body)
 }

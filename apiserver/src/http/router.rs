@@ -8,6 +8,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use pintle_auth::User;
+use tokio_util::sync::CancellationToken;
 
 use super::body::{self, Body};
 use super::pipeline::text;
@@ -28,12 +29,14 @@ pub struct Router {
     api: Arc<Api>,
     /// `host:port` of the server as its clients reach it.
     address: String,
+    /// Cancelled when the server begins to stop.
+    stopping: CancellationToken,
 }
 
 impl Router {
-    /// Routes to `api`; discovery names `address` to clients.
-    pub fn new(api: Arc<Api>, address: String) -> Self {
-        Self { api, address }
+    /// Routes to `api`; discovery names `address` to clients. Watches end once `stopping` is cancelled.
+    pub fn new(api: Arc<Api>, address: String, stopping: CancellationToken) -> Self {
+        Self { api, address, stopping }
     }
 
     /// The types that answers are encoded by.
@@ -124,7 +127,7 @@ impl Router {
         // Whoever uses a deprecated kind is told so, whatever comes of the request.
         request.warnings.extend(warnings::deprecation(&spec.gvk()).map(str::to_owned));
         let mut response = match verbs::run(&request).await {
-            Ok(reply) => respond::reply(reply, accepted),
+            Ok(reply) => respond::reply(reply, accepted, &self.stopping),
             Err(error) => status::response(self.registry(), text(&head.headers, &ACCEPT), &error),
         };
         respond::warn(&mut response, request.warnings.into_texts());

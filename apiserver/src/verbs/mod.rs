@@ -207,6 +207,9 @@ impl Reply {
 
 /// Carries out a request.
 pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
+    if request.subresource.is_some_and(|subresource| !is_view(request.spec, subresource)) {
+        return Err(Status::method_not_allowed());
+    }
     match request.info.verb {
         "get" => get::run(request).await,
         "list" => list::run(request).await,
@@ -218,4 +221,11 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
         "deletecollection" => delete_collection::run(request).await,
         _ => Err(Status::method_not_allowed()),
     }
+}
+
+/// Whether a subresource shows or changes the object itself. The others act on it, such as `binding` and `exec`, and must not be
+/// mistaken for it.
+fn is_view(spec: &ResourceSpec, subresource: &SubresourceSpec) -> bool {
+    let scales = subresource.name == "scale" && spec.scale.is_some();
+    scales || (subresource.gvk == spec.gvk() && subresource.name != "log")
 }

@@ -48,7 +48,7 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
 fn lifetime(request: &Request<'_>) -> Result<Duration, Status> {
     let seconds = integer(request.query, "timeoutSeconds")?.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0);
     Ok(match seconds {
-        Some(seconds) => Duration::from_secs(seconds),
+        Some(seconds) => Duration::from_secs(seconds).min(limits::WATCH_LIFETIME_MAX),
         None => rand::rng().random_range(limits::WATCH_LIFETIME),
     })
 }

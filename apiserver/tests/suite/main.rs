@@ -10,6 +10,7 @@ mod mutations;
 mod openapi;
 mod parity;
 mod patches;
+mod program;
 mod server;
 mod storage;
 mod tables;

@@ -11,11 +11,13 @@ use http::{HeaderMap, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// The tokens of the recorded conversations: `TOKEN,USER,UID,GROUPS`.
 pub const TOKENS: &str = include_str!("../../testdata/tokens.csv");
@@ -39,13 +41,24 @@ impl Server {
             .arg(&tokens)
             .args(flags)
             .stdout(Stdio::piped())
+            .stderr(std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        assert!(url.starts_with("https://"), "the server did not start: {line:?}");
+        assert!(url.starts_with("https://"), "the server did not start: {line:?}, {}", log(dir));
         Self { child, dir: dir.to_owned(), url }
+    }
+
+    /// What the server has written to its log.
+    pub fn log(&self) -> String {
+        log(&self.dir)
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The administrator's kubeconfig.
@@ -55,15 +68,26 @@ impl Server {
 
     /// A client that trusts the server.
     pub fn client(&self) -> Client {
+        self.client_with(|config| config.with_no_client_auth())
+    }
+
+    /// A client that trusts the server and shows a certificate.
+    pub fn client_showing(&self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Client {
+        self.client_with(|config| config.with_client_auth_cert(chain, key).unwrap())
+    }
+
+    fn client_with(
+        &self,
+        authenticate: impl FnOnce(ConfigBuilder<ClientConfig, WantsClientCert>) -> ClientConfig,
+    ) -> Client {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.dir.join("pki/ca.crt")).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(pintle_auth::tls::provider())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
         let authority = self.url.strip_prefix("https://").unwrap().to_owned();
-        Client { authority, connector: TlsConnector::from(Arc::new(config)) }
+        Client { authority, config: Arc::new(authenticate(config)) }
     }
 
     /// Ends the server as a crash would.
@@ -74,17 +98,26 @@ impl Server {
 
     /// Asks the server to end, and tells whether it ended well.
     pub fn terminate(&mut self) -> bool {
+        self.signal("-TERM")
+    }
+
+    /// Sends a signal that ends the server, and tells whether it ended well.
+    pub fn signal(&mut self, signal: &str) -> bool {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.success();
             }
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(5));
         }
         false
     }
+}
+
+fn log(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("log")).unwrap_or_default()
 }
 
 impl Drop for Server {
@@ -99,7 +132,7 @@ impl Drop for Server {
 #[derive(Clone)]
 pub struct Client {
     authority: String,
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
 }
 
 /// A response whose body is yet to come.
@@ -117,11 +150,18 @@ impl Response {
 }
 
 impl Client {
-    /// Sends a request and waits for the head of its answer.
-    pub async fn send(&self, method: &str, path: &str, headers: &[(String, String)], body: Bytes) -> Response {
+    /// A connection that offers `protocols` in the TLS handshake.
+    pub async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
         let stream = TcpStream::connect(&self.authority).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        let stream = self.connector.connect(name, stream).await.unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(String, String)], body: Bytes) -> Response {
+        let stream = self.connect(&[]).await;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let mut request =
