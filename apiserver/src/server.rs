@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pintle_auth::authorize::MastersOnly;
+use pintle_auth::authorize::{Authorizer, MastersOnly};
+use pintle_auth::service_account::Issuer;
 use pintle_auth::token_file::{TokenFile, TokenFileError};
 use pintle_auth::x509::ClientCertificates;
 use pintle_store::http::serve_unix;
@@ -28,10 +29,14 @@ use crate::http::{health, server};
 use crate::pki::{Names, Pki, PkiError};
 use crate::resources;
 use crate::resources::services::Pools;
+use crate::resources::tokens::{Bearer, Tokens};
 use crate::schema::builtin;
 use crate::storage::etcd::{self, ConnectError, EtcdConfig};
 use crate::storage::{self, Backend, Storage, embedded};
 use crate::verbs::Api;
+
+/// The name of the server as an issuer of tokens, and as whom they are meant for.
+const ISSUER: &str = "https://kubernetes.default.svc";
 
 /// Why a server did not start. Each text is one line that says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +59,14 @@ pub enum StartError {
     /// The token file cannot be read.
     #[error("cannot read --token-auth-file {}: {reason}", path.display())]
     Tokens {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The key for service account tokens cannot be used.
+    #[error("cannot sign service account tokens with {}: {reason}; restore it from a backup, or remove it to have it made anew", path.display())]
+    ServiceAccountKey {
         /// Which file.
         path: PathBuf,
         /// What went wrong.
@@ -120,11 +133,11 @@ impl Server {
         let certificate = config.tls_cert_file.as_deref().unwrap_or(&pki.serving_certificate);
         let key = config.tls_private_key_file.as_deref().unwrap_or(&pki.serving_key);
         let tls = tls::server_config(certificate, key)?;
-        let authenticators = Authenticators {
+        let mut authenticators = Authenticators {
             certificates: Some(ClientCertificates::new(tls::roots(
                 config.client_ca_file.as_deref().unwrap_or(&pki.ca),
             )?)),
-            tokens: config.token_auth_file.as_deref().map(tokens).transpose()?,
+            tokens: None,
             anonymous: config.anonymous_auth,
         };
 
@@ -139,21 +152,33 @@ impl Server {
             Box::new(DefaultTolerationSeconds),
             Box::new(StorageObjectInUseProtection),
         ]);
+        let public_paths = health::public_paths().chain(["/version".to_owned(), "/version/".to_owned()]);
+        let authorizer: Arc<dyn Authorizer> = Arc::new(MastersOnly::new(public_paths));
+        let tokens = Tokens {
+            fixed: config.token_auth_file.as_deref().map(tokens).transpose()?,
+            issuer: issuer(&pki.service_account_key)?,
+            audiences: vec![ISSUER.to_owned()],
+        };
         let range = &config.service_cluster_ip_range;
         let pools = Pools::parse(range).ok_or_else(|| StartError::ServiceRange(range.clone()))?;
-        let api =
-            Api::new(resources::table(), builtin::registry(), Arc::clone(&storage), admission, config.event_ttl, pools);
+        let api = Api::new(
+            resources::table(),
+            builtin::registry(),
+            Arc::clone(&storage),
+            admission,
+            config.event_ttl,
+            pools,
+            Arc::clone(&authorizer),
+            tokens,
+        );
         let api = Arc::new(api);
         api.warm();
         bootstrap::run(&api, port).await?;
 
+        authenticators.tokens = Some(Bearer::new(Arc::clone(&api)));
         let stopping = CancellationToken::new();
-        let public_paths = health::public_paths().chain(["/version".to_owned(), "/version/".to_owned()]);
-        let pipeline = Pipeline {
-            authenticators,
-            authorizer: Arc::new(MastersOnly::new(public_paths)),
-            router: Router::new(api, public.to_string(), stopping.clone()),
-        };
+        let router = Router::new(api, public.to_string(), stopping.clone());
+        let pipeline = Pipeline { authenticators, authorizer, router };
         let kubeconfig = std::path::absolute(&pki.kubeconfig).unwrap_or(pki.kubeconfig);
         Ok(Self { listener, tls, pipeline: Arc::new(pipeline), storage, embedded, url, kubeconfig, stopping })
     }
@@ -226,6 +251,13 @@ fn tokens(path: &Path) -> Result<TokenFile, StartError> {
     let failed = |reason: String| StartError::Tokens { path: path.to_owned(), reason };
     let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
     TokenFile::parse(&text).map_err(|e: TokenFileError| failed(e.to_string()))
+}
+
+/// Who makes service account tokens with the key in this file.
+fn issuer(path: &Path) -> Result<Issuer, StartError> {
+    let failed = |reason: String| StartError::ServiceAccountKey { path: path.to_owned(), reason };
+    let pem = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+    Issuer::new(ISSUER, &pem).map_err(|e| failed(e.to_string()))
 }
 
 /// Everything that clients may call the server.

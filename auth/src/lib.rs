@@ -1,6 +1,7 @@
 //! Who a caller is and what they may do. Pure evaluation: no I/O, no HTTP.
 
 pub mod authorize;
+pub mod service_account;
 pub mod tls;
 pub mod token_file;
 pub mod user;

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::json;
 use super::negotiate::MetaVersion;
 use crate::resources::ResourceSpec;
-use crate::resources::daemonsets::TEMPLATE_GENERATION;
 use crate::resources::printers::{self, Column, Printer};
 use crate::schema::Type;
+use crate::validation::prepare::TEMPLATE_GENERATION;
 
 /// What of each object a row carries (`includeObject`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,20 +4,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use jiff::Timestamp;
 use pintle_auth::User;
-use pintle_auth::token_file::TokenFile;
 use pintle_auth::x509::ClientCertificates;
 
 use super::server::Peer;
 use crate::error::Status;
+use crate::resources::tokens::Bearer;
 
 /// The configured authenticators.
 #[derive(Default)]
 pub struct Authenticators {
     /// Judges client certificates (`--client-ca-file`).
     pub certificates: Option<ClientCertificates>,
-    /// Static bearer tokens (`--token-auth-file`).
-    pub tokens: Option<TokenFile>,
+    /// Judges bearer tokens.
+    pub tokens: Option<Bearer>,
     /// Whether a request without credentials is let in as `system:anonymous` (`--anonymous-auth`).
     pub anonymous: bool,
 }
@@ -25,7 +26,7 @@ pub struct Authenticators {
 impl Authenticators {
     /// The caller's identity. Credentials that no authenticator accepts are an error, even where anonymous requests are let in;
     /// the cause is logged and not told.
-    pub fn authenticate(&self, peer: &Peer, headers: &HeaderMap) -> Result<User, Status> {
+    pub async fn authenticate(&self, peer: &Peer, headers: &HeaderMap) -> Result<User, Status> {
         let mut refused = false;
         if let (Some(judge), false) = (&self.certificates, peer.certificates.is_empty()) {
             match judge.user(&peer.certificates, now()) {
@@ -37,7 +38,11 @@ impl Authenticators {
             }
         }
         if let Some(token) = bearer_token(headers) {
-            match self.tokens.as_ref().and_then(|tokens| tokens.user(token)) {
+            let user = match &self.tokens {
+                Some(tokens) => tokens.user(token, Timestamp::now()).await,
+                None => None,
+            };
+            match user {
                 Some(user) => return Ok(user.authenticated()),
                 None => refused = true,
             }

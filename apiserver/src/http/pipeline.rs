@@ -60,7 +60,7 @@ async fn layers(pipeline: &Pipeline, peer: &Peer, request: Request<Incoming>) ->
     let path = decode_path(request.uri().path()).ok_or_else(|| Status::bad_request("the URL's path is malformed"))?;
     let info = RequestInfo::new(request.method(), &path, &query);
 
-    let caller = pipeline.authenticators.authenticate(peer, headers)?;
+    let caller = pipeline.authenticators.authenticate(peer, headers).await?;
     let user = impersonate::impersonate(&*pipeline.authorizer, caller, &info, headers)?;
     authorize::authorize(&*pipeline.authorizer, &user, &info)?;
 

@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{certificatesigningrequests, daemonsets, jobs, namespaces, persistentvolumes, pods, services};
+use super::{certificatesigningrequests, namespaces, persistentvolumes, pods, services};
 use crate::error::Status;
 use crate::resources::ResourceSpec;
 use crate::verbs::Request;
@@ -50,8 +50,6 @@ pub fn of(spec: &ResourceSpec) -> Hooks {
         ("", "persistentvolumes") => persistentvolumes::HOOKS,
         ("", "pods") => pods::HOOKS,
         ("", "services") => services::HOOKS,
-        ("apps", "daemonsets") => daemonsets::HOOKS,
-        ("batch", "jobs") => jobs::HOOKS,
         ("certificates.k8s.io", "certificatesigningrequests") => certificatesigningrequests::HOOKS,
         _ => Hooks::NONE,
     }

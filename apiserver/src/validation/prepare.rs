@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::edit::{Fields, is_absent, is_empty, object, set, set_absent, text, within, within_new};
 use crate::schema::GroupVersionKind;
 
-/// Where apps/v1 keeps a daemon set's `templateGeneration`, which has no field any more.
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+/// Where apps/v1 keeps a daemon set's `templateGeneration`, which has no field any more. It is the object's alone: answers with only
+/// the metadata leave it out.
+pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// Fills in a new object.
 pub fn create(gvk: &GroupVersionKind, value: &mut Value) {

@@ -134,7 +134,8 @@ async fn delete_once(
     }
 }
 
-fn require_preconditions(request: &Request<'_>, live: &Value, options: &DeleteOptions) -> Result<(), Status> {
+/// The object is the one that the client means.
+pub fn require_preconditions(request: &Request<'_>, live: &Value, options: &DeleteOptions) -> Result<(), Status> {
     let kind: Qualified<'_> = request.qualified_kind();
     let refuse = |why: &str| Err(Status::conflict(kind, meta::name(live), why));
     if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != meta::uid(live)) {

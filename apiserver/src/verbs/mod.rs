@@ -2,6 +2,7 @@
 //!
 //! A verb takes a [`Request`] and gives a [`Reply`]; it knows neither HTTP nor encodings beyond what the client accepts.
 
+pub mod act;
 pub mod create;
 pub mod decode;
 pub mod delete;
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use pintle_auth::User;
+use pintle_auth::authorize::Authorizer;
 use serde_json::Value;
 
 use crate::admission::Chain;
@@ -35,6 +37,7 @@ use crate::http::request_info::RequestInfo;
 use crate::object::managed_fields;
 use crate::resources::services::Pools;
 use crate::resources::spec::{ResourceSpec, ResourceTable, SubresourceSpec};
+use crate::resources::tokens::Tokens;
 use crate::schema::Registry;
 use crate::storage::Storage;
 
@@ -54,11 +57,16 @@ pub struct Api {
     pub event_ttl_seconds: i64,
     /// What services get their addresses and node ports from.
     pub services: Pools,
+    /// What a caller may do.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Whom bearer tokens stand for.
+    pub tokens: Tokens,
     resources: HashMap<String, Arc<Resource>>,
 }
 
 impl Api {
     /// Serves `table` from `storage`.
+    #[allow(clippy::too_many_arguments, reason = "each is one part of the server")]
     pub fn new(
         table: &'static ResourceTable,
         registry: &'static Registry,
@@ -66,13 +74,15 @@ impl Api {
         admission: Chain,
         event_ttl_seconds: i64,
         services: Pools,
+        authorizer: Arc<dyn Authorizer>,
+        tokens: Tokens,
     ) -> Self {
         let bound = table.rows().iter().zip(0_u16..).filter_map(|(spec, row)| {
             let resource = Resource::bind(spec, row, registry, &storage)?;
             Some((key(&spec.group, &spec.version, &spec.plural), Arc::new(resource)))
         });
         let resources = bound.collect();
-        Self { table, registry, storage, admission, event_ttl_seconds, services, resources }
+        Self { table, registry, storage, admission, event_ttl_seconds, services, authorizer, tokens, resources }
     }
 
     /// Begins to fill every cache, so that watches can be resumed from the server's start on.
@@ -214,7 +224,10 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
         "get" => get::run(request).await,
         "list" => list::run(request).await,
         "watch" => watch::run(request).await,
-        "create" => create::run(request).await,
+        "create" => match act::run(request).await {
+            Some(answer) => answer,
+            None => create::run(request).await,
+        },
         "update" => update::run(request).await,
         "patch" => patch::run(request).await,
         "delete" => delete::run(request).await,

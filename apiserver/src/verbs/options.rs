@@ -130,7 +130,8 @@ impl DeleteOptions {
         Self::from_object(&object)
     }
 
-    fn from_object(object: &Value) -> Result<Self, Status> {
+    /// Reads decoded options; null has none.
+    pub fn from_object(object: &Value) -> Result<Self, Status> {
         let mut errors = field::Errors::new();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let orphan_dependents = object["orphanDependents"].as_bool();

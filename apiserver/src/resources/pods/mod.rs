@@ -1,5 +1,8 @@
 //! Pods: what the server adds to a new one, and what each of their subresources may change.
 
+pub mod binding;
+pub mod conditions;
+pub mod eviction;
 pub mod qos;
 
 use serde_json::{Value, json};
