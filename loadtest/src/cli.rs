@@ -48,7 +48,7 @@ pub struct BenchOptions {
     pub clients: u16,
 
     /// Pods of 4 KB in the apiserver; one namespace for every 200, one node for every 20.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
     pub pods: u64,
 
     /// Watchers of the watch cases.
