@@ -5,6 +5,7 @@ mod codec;
 mod decoding;
 mod defaults;
 mod discovery;
+mod hostile;
 mod kubectl;
 mod mutations;
 mod openapi;
