@@ -63,9 +63,8 @@ pub fn encode(api_version: &str, kind: &str, raw: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// What stands before an object of `raw_len` bytes. For writers that stream the object itself; they end with
-/// [`TRAILER`].
-pub fn header(api_version: &str, kind: &str, raw_len: usize) -> Bytes {
+/// What stands before an object of `raw_len` bytes.
+fn header(api_version: &str, kind: &str, raw_len: usize) -> Bytes {
     let type_meta_len = string_len(api_version) + string_len(kind);
     let mut out = BytesMut::with_capacity(MAGIC.len() + type_meta_len + 2 * (1 + MAX_VARINT_LEN));
     out.put_slice(&MAGIC);
@@ -77,7 +76,7 @@ pub fn header(api_version: &str, kind: &str, raw_len: usize) -> Bytes {
 }
 
 /// What stands after the object: an empty content encoding and an empty content type.
-pub const TRAILER: [u8; 4] =
+const TRAILER: [u8; 4] =
     [field::CONTENT_ENCODING << 3 | LENGTH_DELIMITED, 0, field::CONTENT_TYPE << 3 | LENGTH_DELIMITED, 0];
 
 /// Reads an envelope. Nothing is copied.
