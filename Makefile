@@ -2,8 +2,8 @@
 # compiled once.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/pintle/target
 CARGO := cargo
-# Debug assertions for the workspace's own crates only: dependencies, RocksDB among them, stay as they are.
-TESTING := $(CARGO) --config .ci/debug-assertions.toml
+# Debug assertions, and less optimisation, for the workspace's own crates only: dependencies, RocksDB among them, stay as they are.
+TESTING := $(CARGO) --config .ci/testing.toml
 DATA_DIR ?= pintle-data
 
 .PHONY: run store test lint fmt doc bench setup clean
