@@ -195,13 +195,13 @@ fn is_good(certificate: &Path, addresses: &[IpAddr]) -> Result<bool, PkiError> {
     let renewal = time::OffsetDateTime::now_utc() + time::Duration::days(RENEWAL_DAYS);
     let lasts = parsed.validity().not_after.timestamp() > renewal.unix_timestamp();
     let alternatives = parsed.subject_alternative_name().map_err(|e| unusable(certificate, e))?;
-    let names = alternatives.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    let alternatives = alternatives.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
     let named = |address: &IpAddr| {
         let octets = match address {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
         };
-        names.iter().any(|name| matches!(name, GeneralName::IPAddress(bytes) if *bytes == octets))
+        alternatives.iter().any(|name| matches!(name, GeneralName::IPAddress(bytes) if *bytes == octets))
     };
     Ok(lasts && addresses.iter().all(named))
 }

@@ -217,6 +217,11 @@ impl Reply {
 
 /// Carries out a request.
 pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
+    if request.info.verb == "create"
+        && let Some(answer) = act::run(request).await
+    {
+        return answer;
+    }
     if request.subresource.is_some_and(|subresource| !is_view(request.spec, subresource)) {
         return Err(Status::method_not_allowed());
     }
@@ -224,10 +229,7 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
         "get" => get::run(request).await,
         "list" => list::run(request).await,
         "watch" => watch::run(request).await,
-        "create" => match act::run(request).await {
-            Some(answer) => answer,
-            None => create::run(request).await,
-        },
+        "create" => create::run(request).await,
         "update" => update::run(request).await,
         "patch" => patch::run(request).await,
         "delete" => delete::run(request).await,
@@ -236,8 +238,8 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
     }
 }
 
-/// Whether a subresource shows or changes the object itself. The others act on it, such as `binding` and `exec`, and must not be
-/// mistaken for it.
+/// Whether a subresource shows or changes the object itself. Those that connect to it, such as `exec`, must not be mistaken for
+/// it.
 fn is_view(spec: &ResourceSpec, subresource: &SubresourceSpec) -> bool {
     let scales = subresource.name == "scale" && spec.scale.is_some();
     scales || (subresource.gvk == spec.gvk() && subresource.name != "log")
