@@ -6,6 +6,7 @@ pub mod body;
 pub mod health;
 pub mod impersonate;
 pub mod openapi;
+pub mod openid;
 pub mod pipeline;
 pub mod query;
 pub mod request_info;

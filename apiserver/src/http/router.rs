@@ -14,7 +14,7 @@ use super::body::{self, Body};
 use super::pipeline::text;
 use super::query::Query;
 use super::request_info::RequestInfo;
-use super::{health, openapi, respond, status};
+use super::{health, openapi, openid, respond, status};
 use crate::codec::negotiate::{Endpoint, accept};
 use crate::discovery::{aggregated, documents, version};
 use crate::error::Status;
@@ -81,6 +81,9 @@ impl Router {
             return Ok(Some(respond::tagged(aggregated::MEDIA_TYPE, &document.etag, known, document.body.into())));
         }
         if let Some(response) = openapi::answer(path, query, request.headers()) {
+            return Ok(Some(response));
+        }
+        if let Some(response) = openid::answer(&self.api.tokens.issuer, path, &self.address, wanted)? {
             return Ok(Some(response));
         }
         if path == "/version" {

@@ -58,7 +58,7 @@ pub fn create_config_map(map: &Node<'_>, errors: &mut Errors) {
         bytes += decoded(value.value).len();
     }
     if bytes > DATA_MAX_BYTES {
-        errors.push(Error::too_long(&Path::new(""), DATA_MAX_BYTES));
+        errors.push(Error::too_long(&Path::root().key(""), DATA_MAX_BYTES));
     }
 }
 

@@ -26,6 +26,7 @@ mod networking;
 pub mod node;
 mod paths;
 mod pod;
+mod pod_subresources;
 mod policy;
 pub mod prepare;
 mod quantity;
@@ -111,6 +112,8 @@ pub fn validate_update(gvk: &GroupVersionKind, object: &Value, old: &Value) -> E
 pub fn validate_subresource_update(gvk: &GroupVersionKind, subresource: &str, object: &Value, old: &Value) -> Errors {
     judge_update(gvk, object, old, |rules| match (gvk.kind.as_str(), subresource) {
         ("Namespace", "finalize") => cluster::finalize_namespace,
+        ("Pod", "ephemeralcontainers") => pod_subresources::update_ephemeral_containers,
+        ("Pod", "resize") => pod_subresources::resize,
         (_, "status") => rules.status,
         _ => rules.update,
     })

@@ -169,7 +169,7 @@ pub fn create_pod(pod: &Node<'_>, errors: &mut Errors) {
 }
 
 /// What holds of a pod at all times.
-fn validate_pod(pod: &Node<'_>, errors: &mut Errors) {
+pub fn validate_pod(pod: &Node<'_>, errors: &mut Errors) {
     let (metadata, spec) = (pod.at("metadata"), pod.at("spec"));
     meta::validate_kube(&metadata, true, formats::subdomain_name, errors);
     validate_annotations(&metadata.at("annotations"), &spec, errors);
@@ -230,7 +230,8 @@ fn all_containers<'a>(spec: &Node<'a>) -> impl Iterator<Item = Node<'a>> {
     lists.into_iter().flat_map(|list| list.items())
 }
 
-const MIRROR: &str = "kubernetes.io/config.mirror";
+/// The annotation of pods that a kubelet runs without being asked to by the server.
+pub const MIRROR: &str = "kubernetes.io/config.mirror";
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::hooks::Hooks;
 use crate::object::meta;
+use crate::resources::spec::STATUS_KEEPS_METADATA;
 use crate::verbs::Request;
 
 /// The hooks of pods.
-pub const HOOKS: Hooks = Hooks { prepare_create, ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks { prepare_create, prepare_update, ..Hooks::NONE };
 
 fn prepare_create(pod: &mut Value, _: &Request<'_>) {
     pod["status"]["qosClass"] = qos::class(pod).into();
@@ -27,6 +28,69 @@ fn prepare_create(pod: &mut Value, _: &Request<'_>) {
         }]);
     }
     merge_label_keys(pod);
+}
+
+fn prepare_update(pod: &mut Value, live: &Value, request: &Request<'_>) {
+    match request.subresource_name() {
+        "ephemeralcontainers" => keep_all_but(pod, live, ephemeral_containers_only),
+        "resize" => keep_all_but(pod, live, resources_only),
+        _ => {}
+    }
+}
+
+/// Takes from a wanted pod what `choose` makes of its spec and the one that is there, and nothing else.
+fn keep_all_but(pod: &mut Value, live: &Value, choose: fn(&Value, &Value) -> Option<Value>) {
+    let Some(spec) = choose(&pod["spec"], &live["spec"]) else { return };
+    let changed = spec != live["spec"];
+    pod["spec"] = spec;
+    pod["status"] = live["status"].clone();
+    for field in STATUS_KEEPS_METADATA {
+        meta::set(pod, field, live["metadata"].get(field).cloned());
+    }
+    meta::set_generation(pod, meta::generation(live) + i64::from(changed));
+}
+
+fn ephemeral_containers_only(wanted: &Value, live: &Value) -> Option<Value> {
+    let mut spec = live.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        match wanted.get("ephemeralContainers") {
+            Some(containers) => fields.insert("ephemeralContainers".to_owned(), containers.clone()),
+            None => fields.remove("ephemeralContainers"),
+        };
+    }
+    Some(spec)
+}
+
+/// `None` where containers come or go, or change places: validation refuses that.
+fn resources_only(wanted: &Value, live: &Value) -> Option<Value> {
+    let mut spec = live.clone();
+    let fields = spec.as_object_mut()?;
+    copy_field(wanted, fields, "resources");
+    for list in ["containers", "initContainers"] {
+        let wanted = wanted[list].as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some(kept) = fields.get_mut(list).and_then(Value::as_array_mut) else {
+            if wanted.is_empty() { continue } else { return None }
+        };
+        if wanted.len() != kept.len() {
+            return None;
+        }
+        for (wanted, kept) in wanted.iter().zip(kept) {
+            if wanted["name"] != kept["name"] {
+                return None;
+            }
+            let kept = kept.as_object_mut()?;
+            copy_field(wanted, kept, "resources");
+            copy_field(wanted, kept, "resizePolicy");
+        }
+    }
+    Some(spec)
+}
+
+fn copy_field(from: &Value, to: &mut serde_json::Map<String, Value>, field: &str) {
+    match from.get(field) {
+        Some(value) => to.insert(field.to_owned(), value.clone()),
+        None => to.remove(field),
+    };
 }
 
 /// Makes `matchLabelKeys` and `mismatchLabelKeys` of affinities and topology spread constraints part of their selectors, so that
@@ -73,6 +137,26 @@ fn merge_keys(term: &mut Value, field: &str, operator: &str, labels: &serde_json
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subresource_changes_its_own_part_alone() {
+        let live = json!({"metadata": {"generation": 1}, "spec": {"nodeName": "n",
+            "containers": [{"name": "c", "image": "i", "resources": {"limits": {"cpu": "1"}}}]}});
+        let mut wanted = live.clone();
+        wanted["spec"]["containers"][0]["image"] = "other".into();
+        let mut untouched = wanted.clone();
+        keep_all_but(&mut untouched, &live, resources_only);
+        assert_eq!((&untouched["spec"], meta::generation(&untouched)), (&live["spec"], 1));
+        wanted["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "2"}});
+        wanted["spec"]["ephemeralContainers"] = json!([{"name": "e"}]);
+        let mut resized = wanted.clone();
+        keep_all_but(&mut resized, &live, resources_only);
+        assert_eq!(resized["spec"]["containers"][0]["resources"]["limits"]["cpu"], "2");
+        assert_eq!((&resized["spec"]["containers"][0]["image"], meta::generation(&resized)), (&json!("i"), 2));
+        keep_all_but(&mut wanted, &live, ephemeral_containers_only);
+        assert_eq!(wanted["spec"]["containers"], live["spec"]["containers"]);
+        assert_eq!(wanted["spec"]["ephemeralContainers"], json!([{"name": "e"}]));
+    }
 
     #[test]
     fn label_keys_become_part_of_selectors() {
