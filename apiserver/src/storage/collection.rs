@@ -50,7 +50,6 @@ pub struct ListResult {
 pub struct Collection {
     keys: Keys,
     backend: Arc<dyn Backend>,
-    describe: Arc<dyn Describe>,
     cache: Arc<Cache>,
 }
 
@@ -69,7 +68,7 @@ impl Collection {
             Arc::clone(&spec.describe),
             Arc::clone(origin),
         );
-        Arc::new(Self { keys, backend, describe: Arc::clone(&spec.describe), cache })
+        Arc::new(Self { keys, backend, cache })
     }
 
     /// One object. An empty `resource_version` reads the newest, linearizably; any other reads from the cache, once it has reached
@@ -159,14 +158,15 @@ impl Collection {
         Error::Conflict(current.map(|current| self.entry(current)))
     }
 
-    /// The entry of what the backend returned: the cache's own if it has the same revision, so that encodings are shared.
+    /// The entry of what the backend returned: the cache's own if it has the same revision, so that encodings are shared. Otherwise
+    /// one without attributes: only lists and watches select, and reading attributes costs as much as decoding the object.
     fn entry(&self, found: KeyValue) -> Arc<Entry> {
         if let Some(entry) = self.cache.peek(&found.key)
             && entry.revision == found.mod_revision
         {
             return entry;
         }
-        Arc::new(describe(&*self.describe, found))
+        Arc::new(Entry::new(found.key, found.value, found.mod_revision, Arc::default()))
     }
 }
 

@@ -84,7 +84,7 @@ pub struct Entry {
     pub revision: i64,
     /// The object as stored (protobuf envelope, or JSON), without a resourceVersion.
     pub stored: Bytes,
-    /// What selectors ask about. Empty where the stored bytes cannot be read.
+    /// What selectors ask about. Empty where the stored bytes cannot be read, and where the object was read or written on its own.
     pub attributes: Arc<Attributes>,
     encodings: Encodings,
 }
