@@ -19,7 +19,7 @@ pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client may take to send a request's head.
 pub const REQUEST_HEADER: Duration = Duration::from_secs(32);
 /// How often it is looked whether a connection is idle. One that is so twice running is closed.
-pub const IDLE_CHECK: Duration = Duration::from_secs(60);
+pub const IDLE_CHECK: Duration = Duration::from_secs(45);
 /// Largest head of a request, HTTP/1 and HTTP/2 alike.
 pub const REQUEST_HEADER_BYTES: u32 = 1024 * 1024;
 /// Streams that one HTTP/2 connection may hold open (kube-apiserver's `--http2-max-streams-per-connection`).
