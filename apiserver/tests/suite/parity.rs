@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::server::{Client, Server};
 
 /// How many conversations went as recorded when this was last changed. It only ever rises.
-const FLOOR: usize = 192;
+const FLOOR: usize = 195;
 
 static CASES: &[u8] = include_bytes!("../../testdata/cases.json.gz");
 
