@@ -1,5 +1,7 @@
 //! Every bound of the apiserver in one place, unit in the name.
 
+use std::time::Duration;
+
 /// Operations that one JSON patch may hold.
 pub const JSON_PATCH_OPERATIONS_MAX: usize = 10_000;
 /// What the `copy` operations of one JSON patch may add to a document, in encoded bytes.
@@ -10,7 +12,6 @@ pub const JSON_DEPTH_MAX: usize = 127;
 pub const SELECTOR_BYTES_MAX: usize = 64 * 1024;
 /// Structs that may enclose a value in protobuf: one more than JSON allows, so that what came as JSON can be read back.
 pub const PROTOBUF_DEPTH_MAX: usize = JSON_DEPTH_MAX + 1;
-use std::time::Duration;
 
 /// Largest body of a request (kube-apiserver's `MaxRequestBodyBytes`).
 pub const REQUEST_BODY_BYTES: usize = 3 * 1024 * 1024;
@@ -28,20 +29,22 @@ pub const STREAMS_PER_CONNECTION: u32 = 100;
 pub const RESET_STREAMS: usize = 200;
 /// How long a request that is not a watch may take (kube-apiserver's `--request-timeout`).
 pub const REQUEST: Duration = Duration::from_secs(60);
-/// How long a change of an object may take, its admission included.
+/// How long a change of an object may take, its admission and the attempts at it included (kube-apiserver's
+/// `requestTimeoutUpperBound`).
 pub const MUTATION: Duration = Duration::from_secs(34);
 /// The shortest and longest lifetime the server gives a watch that asks for none (`--min-request-timeout`).
 pub const WATCH_LIFETIME: std::ops::Range<Duration> = Duration::from_secs(1800)..Duration::from_secs(3600);
 /// The longest lifetime that a watch may ask for.
 pub const WATCH_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
-/// How often a change is tried anew when somebody else changed the object in between.
-pub const CONFLICT_RETRIES: usize = 5;
 /// Objects that one `deletecollection` fetches at a time.
 pub const DELETE_COLLECTION_PAGE: i64 = 500;
+/// Letters that the warnings of one answer may have together; more, and each is cut short (kube-apiserver's
+/// `truncateAtTotalRunes`).
+pub const WARNING_LETTERS: usize = 4 * 1024;
+/// What a warning is cut to when there are too many (kube-apiserver's `truncateItemRunes`).
+pub const WARNING_LETTERS_EACH: usize = 256;
 /// How long the server waits at its stop for requests in flight.
 pub const SHUTDOWN: Duration = Duration::from_secs(10);
-/// From this size on, an answer is compressed where the client accepts gzip.
-pub const COMPRESS_FROM_BYTES: usize = 128 * 1024;
 /// How long the listener rests after it could not accept a connection.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// From this size on, a piece of a streamed answer is sent.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{self, Body};
 use crate::codec::negotiate::{Accepted, Encoding};
+use crate::limits;
 use crate::verbs::{Reply, ReplyBody};
 
 /// The response for a verb's reply. A watch ends when the server is `stopping`, so that its client turns to another one.
@@ -23,10 +24,19 @@ pub fn reply(reply: Reply, accepted: Accepted, stopping: &CancellationToken) -> 
     with_type(StatusCode::from_u16(reply.code).unwrap_or(StatusCode::OK), content_type, body)
 }
 
-/// Adds warnings to a response.
-pub fn warn(response: &mut Response<Body>, texts: impl IntoIterator<Item = String>) {
+/// Adds warnings to a response: whole if they are short together, otherwise each cut, until there are enough.
+pub fn warn(response: &mut Response<Body>, texts: &[String]) {
+    let letters = |text: &str| text.chars().count();
+    let cut = texts.iter().map(|text| letters(text)).sum::<usize>() > limits::WARNING_LETTERS;
+    let longest = if cut { limits::WARNING_LETTERS_EACH } else { limits::WARNING_LETTERS };
+    let mut written = 0;
     for text in texts {
-        if let Ok(value) = HeaderValue::from_str(&warning_value(&text)) {
+        if written >= limits::WARNING_LETTERS {
+            break;
+        }
+        let text: String = text.chars().take(longest).collect();
+        written += letters(&text);
+        if let Ok(value) = HeaderValue::from_bytes(warning_value(&text).as_bytes()) {
             response.headers_mut().append(WARNING, value);
         }
     }
@@ -85,5 +95,19 @@ mod tests {
     fn warnings_are_quoted() {
         assert_eq!(warning_value("unknown field \"a\""), "299 - \"unknown field \\\"a\\\"\"");
         assert_eq!(warning_value("two\nlines"), "299 - \"two lines\"");
+    }
+
+    #[test]
+    fn warnings_are_bounded_and_of_any_letters() {
+        let warned = |texts: &[String]| {
+            let mut response = bytes("application/json", "");
+            warn(&mut response, texts);
+            response.headers().get_all(WARNING).iter().map(|value| value.as_bytes().to_vec()).collect::<Vec<_>>()
+        };
+        assert_eq!(warned(&["é".to_owned()]), ["299 - \"é\"".as_bytes()]);
+        assert_eq!(warned(&["x".repeat(300)])[0].len(), 300 + "299 - \"\"".len());
+        let many = warned(&vec!["é".repeat(300); 100]);
+        assert_eq!(many.len(), limits::WARNING_LETTERS / limits::WARNING_LETTERS_EACH);
+        assert_eq!(many[0].len(), 2 * limits::WARNING_LETTERS_EACH + "299 - \"\"".len());
     }
 }

@@ -108,6 +108,10 @@ impl Router {
         }
         let spec = self.api.table.resource(&info.group, &info.version, &info.resource);
         let spec = spec.ok_or_else(Status::no_such_resource)?;
+        // Authorized as a GET, but routed to nobody, as in kube-apiserver.
+        if request.method() == Method::HEAD {
+            return Err(Status::method_not_allowed());
+        }
         let subresource = route(spec, info)?;
         let endpoint = if matches!(info.verb, "list" | "watch") { Endpoint::List } else { Endpoint::Object };
         let (head, body) = request.into_parts();
@@ -133,7 +137,7 @@ impl Router {
             Ok(reply) => respond::reply(reply, accepted, &self.stopping),
             Err(error) => status::response(self.registry(), text(&head.headers, &ACCEPT), &error),
         };
-        respond::warn(&mut response, request.warnings.into_texts());
+        respond::warn(&mut response, &request.warnings.into_texts());
         Ok(response)
     }
 }

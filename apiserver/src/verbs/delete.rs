@@ -11,7 +11,6 @@ use super::write::storage_status;
 use super::{Reply, Request};
 use crate::admission::{Attributes, Operation};
 use crate::error::{Details, Qualified, Status, success};
-use crate::limits;
 use crate::object::meta;
 use crate::resources::hooks;
 use crate::resources::spec::{DefaultDeletion, ResourceSpec};
@@ -58,14 +57,14 @@ pub async fn delete(
     let not_found = || Status::not_found(request.qualified(), name);
     let found = resource.collection.get(request.namespace(), name, "").await;
     let mut newest = found.map_err(|e| storage_status(request, e))?;
-    for _ in 0..limits::CONFLICT_RETRIES {
+    // Whoever overtakes has made progress, and the time for a change bounds the attempts.
+    loop {
         let entry = newest.ok_or_else(not_found)?;
         match delete_once(request, resource, name, options, &entry).await? {
             Attempt::Done(deleted) => return Ok(deleted),
             Attempt::Overtaken(current) => newest = current,
         }
     }
-    Err(Status::conflict(request.qualified(), name, "the object has been modified; please try again"))
 }
 
 enum Attempt {

@@ -1,5 +1,7 @@
 //! What an endpoint shows of a stored object and takes for it: the object itself, or through `/scale` its number of replicas.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::options::causes;
@@ -55,20 +57,23 @@ impl<'a> Endpoint<'a> {
     }
 
     /// What a change starts from: what clients see, with its managers.
-    pub fn live(&self, object: &Value) -> Value {
-        let mut live = self.show(object);
-        if let View::Scale(scale) = self.view {
-            managed_fields::of_parent(object, &mut live, &scale.spec_replicas);
+    pub fn live<'o>(&self, object: &'o Value) -> Cow<'o, Value> {
+        match self.view {
+            View::Whole => Cow::Borrowed(object),
+            View::Scale(scale) => {
+                let mut live = self.scale_of(scale, object);
+                managed_fields::of_parent(object, &mut live, &scale.spec_replicas);
+                Cow::Owned(live)
+            }
         }
-        live
     }
 
     /// The object to store for what a client wants, made from the one that is there. `manager` comes to own what differs; it is
     /// absent where `wanted` says itself who owns what.
     pub fn absorb(&self, live: Option<&Value>, mut wanted: Value, manager: Option<&str>) -> Result<Value, Status> {
-        let shown = live.map(|live| self.live(live));
         if let Some(manager) = manager {
-            self.with_context(manager, |context| managed_fields::update(shown.as_ref(), &mut wanted, context));
+            let shown = live.map(|live| self.live(live));
+            self.with_context(manager, |context| managed_fields::update(shown.as_deref(), &mut wanted, context));
         }
         match (&self.view, live) {
             (View::Whole, _) => Ok(wanted),

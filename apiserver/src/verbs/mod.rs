@@ -34,6 +34,7 @@ use crate::codec::negotiate::Accepted;
 use crate::error::{Qualified, Status};
 use crate::http::query::Query;
 use crate::http::request_info::RequestInfo;
+use crate::limits;
 use crate::object::managed_fields;
 use crate::resources::services::Pools;
 use crate::resources::spec::{ResourceSpec, ResourceTable, SubresourceSpec};
@@ -229,10 +230,11 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
         "get" => get::run(request).await,
         "list" => list::run(request).await,
         "watch" => watch::run(request).await,
-        "create" => create::run(request).await,
-        "update" => update::run(request).await,
-        "patch" => patch::run(request).await,
-        "delete" => delete::run(request).await,
+        "create" => in_time(create::run(request)).await,
+        "update" => in_time(update::run(request)).await,
+        "patch" => in_time(patch::run(request)).await,
+        "delete" => in_time(delete::run(request)).await,
+        // Of many objects: only what bounds every request bounds it.
         "deletecollection" => delete_collection::run(request).await,
         _ => Err(Status::method_not_allowed()),
     }
@@ -243,4 +245,10 @@ pub async fn run(request: &Request<'_>) -> Result<Reply, Status> {
 fn is_view(spec: &ResourceSpec, subresource: &SubresourceSpec) -> bool {
     let scales = subresource.name == "scale" && spec.scale.is_some();
     scales || (subresource.gvk == spec.gvk() && subresource.name != "log")
+}
+
+/// A change that gives up after its time (`k8s.io/apiserver/pkg/endpoints/handlers/finisher.FinishRequest`).
+async fn in_time(change: impl Future<Output = Result<Reply, Status>>) -> Result<Reply, Status> {
+    const LATE: &str = "request did not complete within requested timeout - context deadline exceeded";
+    tokio::time::timeout(limits::MUTATION, change).await.unwrap_or_else(|_| Err(Status::timeout(LATE, 0)))
 }

@@ -91,7 +91,7 @@ fn make_patched(
     options: &WriteOptions,
 ) -> Result<Value, Status> {
     let live = live.ok_or_else(|| Status::not_found(request.qualified(), &request.info.name))?;
-    let live = &endpoint.live(live);
+    let live = &*endpoint.live(live);
     let patched = match patch {
         Patch::Json(patch) => patch.apply(live),
         Patch::Merge(patch) => merge::apply(live, patch),
@@ -131,7 +131,7 @@ fn make_applied(
 ) -> Result<Value, Status> {
     let shown = live.map(|live| endpoint.live(live));
     let force = options.force.unwrap_or_default();
-    let applied = endpoint.with_context(manager, |context| apply::apply(shown.as_ref(), config, context, force))?;
+    let applied = endpoint.with_context(manager, |context| apply::apply(shown.as_deref(), config, context, force))?;
     let text = json::encode_unstructured(&applied);
     let decoded = json::decode(&text, &endpoint.ty, FieldValidation::Ignore);
     let decoded = decoded.map_err(|e| Status::plain(e.to_string()))?;

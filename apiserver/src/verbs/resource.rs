@@ -6,12 +6,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::codec::negotiate::Encoding;
 use crate::codec::{json, protobuf, revision};
 use crate::error::Status;
 use crate::object::meta;
 use crate::resources::spec::{ResourceSpec, SelectableFields};
 use crate::schema::{GroupVersionKind, Registry, TypeRef};
-use crate::storage::{Attributes, Collection, CollectionSpec, Describe, Entry, Storage, WireForm};
+use crate::storage::{Attributes, Collection, CollectionSpec, Describe, Entry, EventKind, Storage, WireForm};
 use crate::validation;
 
 /// A stored resource in one version.
@@ -51,7 +52,13 @@ pub enum Place {
 }
 
 impl Forms {
-    const PER_VERSION: u16 = 4;
+    /// An entry's three encodings and an event's six frames are kept apart, and may share numbers.
+    const PER_VERSION: u16 = 6;
+
+    /// Those of row number `row` of the table.
+    fn of(row: u16) -> Self {
+        Self { first: row * Self::PER_VERSION }
+    }
 
     fn json(self, place: Place) -> WireForm {
         WireForm(self.first + u16::from(place == Place::InList))
@@ -59,6 +66,16 @@ impl Forms {
 
     fn protobuf(self) -> WireForm {
         WireForm(self.first + 2)
+    }
+
+    fn frame(self, encoding: Encoding, kind: EventKind) -> WireForm {
+        let kind = match kind {
+            EventKind::Added => 0,
+            EventKind::Modified => 1,
+            EventKind::Deleted => 2,
+        };
+        let encoding = if encoding == Encoding::Protobuf { 3 } else { 0 };
+        WireForm(self.first + encoding + kind)
     }
 }
 
@@ -75,14 +92,7 @@ impl Resource {
             describe: Arc::new(describe),
         });
         let gvk = spec.gvk();
-        Some(Self {
-            spec: Arc::clone(spec),
-            ty: registry.kind(&gvk)?,
-            gvk,
-            collection,
-            stored,
-            forms: Forms { first: row * Forms::PER_VERSION },
-        })
+        Some(Self { spec: Arc::clone(spec), ty: registry.kind(&gvk)?, gvk, collection, stored, forms: Forms::of(row) })
     }
 
     /// The object in this version, with its resourceVersion.
@@ -130,9 +140,9 @@ impl Resource {
         })
     }
 
-    /// An identifier for whole watch frames of this version: `which` tells frames of one version apart.
-    pub fn frame_form(&self, which: u16) -> WireForm {
-        WireForm(self.forms.first + which)
+    /// An identifier for whole watch frames of this version in this encoding, for this kind of event.
+    pub fn frame_form(&self, encoding: Encoding, kind: EventKind) -> WireForm {
+        self.forms.frame(encoding, kind)
     }
 }
 
@@ -156,5 +166,26 @@ impl Describe for StoredFields {
         let labels = labels.filter_map(|(k, v)| Some((boxed(k), boxed(v.as_str()?))));
         let fields = self.fields.fields.iter().map(|f| (boxed(&f.label), boxed(&f.value(&object))));
         Ok(Attributes::new(labels, fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn versions_of_one_collection_share_no_form() {
+        let (mut encodings, mut frames) = (HashSet::new(), HashSet::new());
+        for forms in [Forms::of(6), Forms::of(7)] {
+            let made = [forms.json(Place::Alone), forms.json(Place::InList), forms.protobuf()];
+            assert!(made.into_iter().all(|form| encodings.insert(form)));
+            for encoding in [Encoding::Json, Encoding::Protobuf] {
+                for kind in [EventKind::Added, EventKind::Modified, EventKind::Deleted] {
+                    assert!(frames.insert(forms.frame(encoding, kind)), "{encoding:?} {kind:?}");
+                }
+            }
+        }
     }
 }

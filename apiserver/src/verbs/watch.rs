@@ -102,7 +102,7 @@ impl Framer {
     fn try_frame(&mut self, event: &WatchEvent) -> Result<Bytes, Status> {
         match event {
             WatchEvent::Object { kind, entry, .. } if self.accepted.transform.is_none() => {
-                let form = self.resource.frame_form(self.frame_number(*kind));
+                let form = self.resource.frame_form(self.accepted.encoding, *kind);
                 event.frame(form, |_| self.whole(*kind, entry))
             }
             WatchEvent::Object { kind, entry, .. } => {
@@ -115,17 +115,6 @@ impl Framer {
             }
             WatchEvent::Error(error) => Ok(self.error(&watch_error(error))),
         }
-    }
-
-    /// Tells the frames of one version apart: by encoding and kind of event.
-    fn frame_number(&self, kind: EventKind) -> u16 {
-        let encoding = u16::from(self.accepted.encoding == Encoding::Protobuf);
-        let kind = match kind {
-            EventKind::Added => 0,
-            EventKind::Modified => 1,
-            EventKind::Deleted => 2,
-        };
-        encoding * 3 + kind
     }
 
     /// The frame of an unchanged object from its kept bytes.

@@ -48,7 +48,8 @@ where
     let resource = request.resource()?;
     let name = &request.info.name;
     let mut newest = read(request, resource, name).await?;
-    for _ in 0..limits::CONFLICT_RETRIES {
+    // Whoever overtakes has made progress, and the time for a change bounds the attempts.
+    loop {
         let Some(entry) = newest else {
             return create_absent(request, resource, how, &make).await;
         };
@@ -58,7 +59,6 @@ where
             Attempt::Overtaken(current) => newest = current,
         }
     }
-    Err(Status::conflict(request.qualified(), name, MODIFIED))
 }
 
 /// Changes a stored object by the server's own hand: no rules, no admission. `make` is asked again when somebody else changes the
@@ -75,7 +75,7 @@ where
 {
     let kind = Qualified { group: &resource.spec.group, name: &resource.spec.plural };
     let mut newest = read(request, resource, name).await?;
-    for _ in 0..limits::CONFLICT_RETRIES {
+    loop {
         let entry = newest.ok_or_else(|| Status::not_found(kind, name))?;
         let live = resource.object(&entry)?;
         let mut object = make(&live)?;
@@ -90,7 +90,6 @@ where
             Err(error) => return Err(storage_status(request, error)),
         }
     }
-    Err(Status::conflict(kind, name, MODIFIED))
 }
 
 enum Attempt {
@@ -112,12 +111,13 @@ async fn create_absent<F>(
 where
     F: Fn(Option<&Value>) -> Result<Value, Status> + Sync,
 {
+    // Whoever means a certain object hears that it is not that one any more, even where nothing could be created.
+    if let Some(uid) = how.uid {
+        return Err(uid_mismatch(request, uid, ""));
+    }
     let allowed = how.creates || request.spec.strategy.allow_create_on_update;
     if !allowed || request.subresource.is_some() {
         return Err(Status::not_found(request.qualified(), &request.info.name));
-    }
-    if let Some(uid) = how.uid {
-        return Err(uid_mismatch(request, uid, ""));
     }
     super::create::store(request, resource, make(None)?, how.options).await
 }

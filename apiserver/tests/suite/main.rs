@@ -16,4 +16,6 @@ mod server;
 mod storage;
 mod tables;
 mod testdata;
+mod tidy;
+mod writes;
 mod yaml;
