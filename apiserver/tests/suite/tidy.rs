@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Asynchrony, clocks and randomness, of which what only computes has none.
 const IMPURE: [&str; 8] =
-    ["tokio", "Timestamp::now", "SystemTime", "Instant::now", "rand::", "Uuid::", "std::env", "std::net::Tcp"];
+    ["tokio", "Timestamp::now", "SystemTime", "Instant::now", "rand::", "Uuid::", "std::env::var", "std::net::Tcp"];
 
 /// What may panic on what came from outside.
 const PANICS: [&str; 6] = [".unwrap()", ".expect(", "unreachable!(", "panic!(", "todo!(", "unimplemented!("];
