@@ -26,7 +26,7 @@ fmt:
 	$(CARGO) fmt --all --check
 
 doc: setup
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
 
 bench: setup ## both servers: CPU per operation, throughput, latency
 	$(CARGO) build --release --locked --workspace --bins

@@ -106,6 +106,16 @@ struct Embedded {
     etcd: pintle_store::http::Server,
 }
 
+impl Embedded {
+    /// Flushes and closes the store. A process must not end before: the store's threads would outlive what they stand on.
+    async fn end(self) {
+        self.etcd.shutdown().await;
+        if let Err(error) = self.store.shutdown().await {
+            tracing::error!(%error, "the store did not end cleanly; it recovers from its log at the next start");
+        }
+    }
+}
+
 /// A server that has begun to listen.
 pub struct Server {
     listener: TcpListener,
@@ -123,12 +133,27 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let address = SocketAddr::new(config.listen_address(), config.secure_port);
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        // The store before the files beside it: its lock tells that no other server uses this directory.
+        let (backend, embedded) = open_backend(config).await?;
+        let storage = Storage::new(backend, config.etcd_prefix.clone());
+        match Self::assemble(config, listener, Arc::clone(&storage)).await {
+            Ok(server) => Ok(Self { embedded, ..server }),
+            Err(error) => {
+                storage.stop();
+                if let Some(embedded) = embedded {
+                    embedded.end().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything above the store.
+    async fn assemble(config: &Config, listener: TcpListener, storage: Arc<Storage>) -> Result<Self, StartError> {
         let port = listener.local_addr().map_or(config.secure_port, |a| a.port());
         let public = SocketAddr::new(config.public_address(), port);
         let url = format!("https://{public}");
 
-        // The store before the files beside it: its lock tells that no other server uses this directory.
-        let (backend, embedded) = open_backend(config).await?;
         let pki = Pki::ensure(&config.data_dir, &names(config), &url)?;
         let certificate = config.tls_cert_file.as_deref().unwrap_or(&pki.serving_certificate);
         let key = config.tls_private_key_file.as_deref().unwrap_or(&pki.serving_key);
@@ -141,7 +166,6 @@ impl Server {
             anonymous: config.anonymous_auth,
         };
 
-        let storage = Storage::new(backend, config.etcd_prefix.clone());
         storage.begin().await?;
         if !config.etcd_compaction_interval.is_zero() {
             storage.compact_every(config.etcd_compaction_interval);
@@ -180,7 +204,7 @@ impl Server {
         let router = Router::new(api, public.to_string(), stopping.clone());
         let pipeline = Pipeline { authenticators, authorizer, router };
         let kubeconfig = std::path::absolute(&pki.kubeconfig).unwrap_or(pki.kubeconfig);
-        Ok(Self { listener, tls, pipeline: Arc::new(pipeline), storage, embedded, url, kubeconfig, stopping })
+        Ok(Self { listener, tls, pipeline: Arc::new(pipeline), storage, embedded: None, url, kubeconfig, stopping })
     }
 
     /// Where clients reach the server.
@@ -208,12 +232,8 @@ impl Server {
         let serving = server::serve(self.listener, self.tls, self.pipeline, self.stopping.clone());
         let (halted, ()) = tokio::join!(end, serving);
         self.storage.stop();
-        let Some(embedded) = self.embedded else { return Ok(()) };
-        embedded.etcd.shutdown().await;
-        if let Err(error) = embedded.store.shutdown().await
-            && halted.is_ok()
-        {
-            tracing::error!(%error, "the store did not end cleanly; it recovers from its log at the next start");
+        if let Some(embedded) = self.embedded {
+            embedded.end().await;
         }
         halted
     }
@@ -242,9 +262,16 @@ async fn open_backend(config: &Config) -> Result<(Arc<dyn Backend>, Option<Embed
     let dir = config.data_dir.join("store");
     let store = Store::open(StoreConfig::embedded(&dir)).await?;
     let socket = dir.join("etcd.sock");
-    let served = serve_unix(&store, &socket).await;
-    let etcd = served.map_err(|error| StartError::Socket { path: socket, reason: error.to_string() })?;
-    Ok((embedded::backend(store.clone()), Some(Embedded { store, etcd })))
+    match serve_unix(&store, &socket).await {
+        Ok(etcd) => Ok((embedded::backend(store.clone()), Some(Embedded { store, etcd }))),
+        Err(error) => {
+            let reason = error.to_string();
+            if let Err(error) = store.shutdown().await {
+                tracing::error!(%error, "the store did not end cleanly; it recovers from its log at the next start");
+            }
+            Err(StartError::Socket { path: socket, reason })
+        }
+    }
 }
 
 fn tokens(path: &Path) -> Result<TokenFile, StartError> {

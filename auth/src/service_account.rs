@@ -187,7 +187,7 @@ impl Claims {
         format!("{USER_PREFIX}{}:{}", self.namespace, self.name)
     }
 
-    fn to_value(&self, issuer: &str, issued: i64, expires: i64, warn_after: Option<i64>) -> Value {
+    fn to_value(&self, issuer: &str, now: i64, expires: i64, warn_after: Option<i64>) -> Value {
         let bound = |bound: &Bound| match bound.uid.as_str() {
             "" => json!({ "name": bound.name }),
             uid => json!({ "name": bound.name, "uid": uid }),
@@ -205,7 +205,7 @@ impl Claims {
             private["warnafter"] = time.into();
         }
         json!({
-            "aud": self.audiences, "exp": expires, "iat": issued, "iss": issuer, "jti": self.id, "nbf": issued,
+            "aud": self.audiences, "exp": expires, "iat": now, "iss": issuer, "jti": self.id, "nbf": now,
             "sub": self.user_name(), "kubernetes.io": private,
         })
     }

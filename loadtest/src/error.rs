@@ -1,4 +1,4 @@
-//! Why a benchmark cannot go on. What single requests answer is counted instead ([`crate::measure::Sample::errors`]).
+//! Why a benchmark cannot go on. What single requests answer is counted instead.
 
 use std::fmt::Display;
 use std::io;

@@ -34,7 +34,9 @@ fn prepare_create(csr: &mut Value, request: &Request<'_>) {
 fn prepare_update(csr: &mut Value, live: &Value, request: &Request<'_>) {
     let subresource = request.subresource_name();
     if subresource == "status" {
-        DECISIONS.iter().for_each(|decision| keep_decision(csr, live, decision));
+        for decision in DECISIONS {
+            keep_decision(csr, live, decision);
+        }
     }
     if !subresource.is_empty() {
         fill_times(csr, live, &meta::rfc3339(request.now));

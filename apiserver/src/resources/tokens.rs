@@ -110,12 +110,11 @@ fn is_long_gone(object: &Value, now: Timestamp) -> bool {
 async fn find(api: &Api, plural: &str, namespace: &str, name: &str) -> Result<Value, Status> {
     let not_found = || Status::not_found(Qualified { group: "", name: plural }, name);
     let resource = api.resource("", "v1", plural).ok_or_else(not_found)?;
-    let entry = match resource.collection.cached(namespace, name) {
-        Some(entry) => entry,
-        None => {
-            let found = resource.collection.get(namespace, name, "").await;
-            found.map_err(Status::internal)?.ok_or_else(not_found)?
-        }
+    let entry = if let Some(entry) = resource.collection.cached(namespace, name) {
+        entry
+    } else {
+        let found = resource.collection.get(namespace, name, "").await;
+        found.map_err(Status::internal)?.ok_or_else(not_found)?
     };
     resource.object(&entry)
 }

@@ -1,7 +1,7 @@
 //! POST of an object that is not stored but acted upon: reviews are answered, pods are bound and evicted, tokens are made.
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use serde_json::Value;
 
 use super::options::WriteOptions;
@@ -41,10 +41,12 @@ fn act(request: &Request<'_>) -> Option<Act> {
         ("", "pods", "binding") | ("", "bindings", "") => |order| binding::bind(order).boxed(),
         ("", "pods", "eviction") => |order| eviction::evict(order).boxed(),
         ("", "serviceaccounts", "token") => |order| tokens::issue(order).boxed(),
-        ("authentication.k8s.io", "selfsubjectreviews", "") => |order| reviews::identity::self_subject(order).boxed(),
+        ("authentication.k8s.io", "selfsubjectreviews", "") => {
+            |order| ready(reviews::identity::self_subject(order)).boxed()
+        }
         ("authentication.k8s.io", "tokenreviews", "") => |order| reviews::identity::token(order).boxed(),
-        ("authorization.k8s.io", "selfsubjectrulesreviews", "") => |order| reviews::access::rules(order).boxed(),
-        ("authorization.k8s.io", _, "") => |order| reviews::access::review(order).boxed(),
+        ("authorization.k8s.io", "selfsubjectrulesreviews", "") => |order| ready(reviews::access::rules(order)).boxed(),
+        ("authorization.k8s.io", _, "") => |order| ready(reviews::access::review(order)).boxed(),
         _ => return None,
     })
 }

@@ -1,5 +1,6 @@
 //! Integration tests of the apiserver.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "replays tell what does not agree yet")]
 
 mod codec;
 mod decoding;

@@ -68,7 +68,7 @@ impl Server {
 
     /// A client that trusts the server.
     pub fn client(&self) -> Client {
-        self.client_with(|config| config.with_no_client_auth())
+        self.client_with(ConfigBuilder::<ClientConfig, WantsClientCert>::with_no_client_auth)
     }
 
     /// A client that trusts the server and shows a certificate.

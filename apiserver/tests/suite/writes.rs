@@ -35,8 +35,8 @@ async fn writers_without_a_version_never_conflict() {
     let headers = [("authorization", "Bearer admin-token"), ("content-type", "application/merge-patch+json")];
     let headers = headers.map(|(k, v)| (k.to_owned(), v.to_owned()));
     let patches = (0..WRITERS).map(|writer| {
-        let patch = json!({"data": {format!("writer-{writer}"): "was here"}}).to_string();
-        client.send("PATCH", &path, &headers, patch.into())
+        let body = json!({"data": {format!("writer-{writer}"): "was here"}}).to_string();
+        client.send("PATCH", &path, &headers, body.into())
     });
     let codes: Vec<u16> = join_all(patches).await.into_iter().map(|response| response.code).collect();
     assert_eq!(codes, [200; WRITERS]);

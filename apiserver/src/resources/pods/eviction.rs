@@ -216,11 +216,11 @@ async fn remove(request: &Request<'_>, pods: &Resource, mut options: DeleteOptio
 mod tests {
     use super::*;
 
-    fn budget(status: Value) -> Value {
+    fn budget(status: &Value) -> Value {
         json!({"metadata": {"name": "b", "generation": 2}, "status": status})
     }
 
-    fn cause(status: Value) -> String {
+    fn cause(status: &Value) -> String {
         let refusal = spent(&budget(status), "p", "now").unwrap_err();
         assert_eq!(refusal.code, 429);
         refusal.details.unwrap().causes[0].message.clone()
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_budget_gives_what_it_has() {
-        let left = spent(&budget(json!({"observedGeneration": 2, "disruptionsAllowed": 1})), "p", "now").unwrap();
+        let left = spent(&budget(&json!({"observedGeneration": 2, "disruptionsAllowed": 1})), "p", "now").unwrap();
         assert_eq!(left["status"]["disruptionsAllowed"], 0);
         assert_eq!(left["status"]["disruptedPods"], json!({"p": "now"}));
         assert_eq!(left["status"]["conditions"][0]["reason"], "InsufficientPods");
@@ -236,9 +236,9 @@ mod tests {
 
     #[test]
     fn a_refusal_says_why() {
-        assert!(cause(json!({"observedGeneration": 1})).ends_with("is still being processed by the server."));
+        assert!(cause(&json!({"observedGeneration": 1})).ends_with("is still being processed by the server."));
         let status = json!({"observedGeneration": 2, "desiredHealthy": 3, "currentHealthy": 2});
-        assert_eq!(cause(status), "The disruption budget b needs 3 healthy pods and has 2 currently");
+        assert_eq!(cause(&status), "The disruption budget b needs 3 healthy pods and has 2 currently");
     }
 
     #[test]

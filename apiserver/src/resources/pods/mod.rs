@@ -32,15 +32,21 @@ fn prepare_create(pod: &mut Value, _: &Request<'_>) {
 
 fn prepare_update(pod: &mut Value, live: &Value, request: &Request<'_>) {
     match request.subresource_name() {
-        "ephemeralcontainers" => keep_all_but(pod, live, ephemeral_containers_only),
-        "resize" => keep_all_but(pod, live, resources_only),
+        "ephemeralcontainers" => {
+            let spec = ephemeral_containers_only(&pod["spec"], &live["spec"]);
+            keep_all_but(pod, live, spec);
+        }
+        "resize" => {
+            if let Some(spec) = resources_only(&pod["spec"], &live["spec"]) {
+                keep_all_but(pod, live, spec);
+            }
+        }
         _ => {}
     }
 }
 
-/// Takes from a wanted pod what `choose` makes of its spec and the one that is there, and nothing else.
-fn keep_all_but(pod: &mut Value, live: &Value, choose: fn(&Value, &Value) -> Option<Value>) {
-    let Some(spec) = choose(&pod["spec"], &live["spec"]) else { return };
+/// Gives a wanted pod this spec and leaves everything else of the pod that is there as it was.
+fn keep_all_but(pod: &mut Value, live: &Value, spec: Value) {
     let changed = spec != live["spec"];
     pod["spec"] = spec;
     pod["status"] = live["status"].clone();
@@ -50,7 +56,7 @@ fn keep_all_but(pod: &mut Value, live: &Value, choose: fn(&Value, &Value) -> Opt
     meta::set_generation(pod, meta::generation(live) + i64::from(changed));
 }
 
-fn ephemeral_containers_only(wanted: &Value, live: &Value) -> Option<Value> {
+fn ephemeral_containers_only(wanted: &Value, live: &Value) -> Value {
     let mut spec = live.clone();
     if let Some(fields) = spec.as_object_mut() {
         match wanted.get("ephemeralContainers") {
@@ -58,7 +64,7 @@ fn ephemeral_containers_only(wanted: &Value, live: &Value) -> Option<Value> {
             None => fields.remove("ephemeralContainers"),
         };
     }
-    Some(spec)
+    spec
 }
 
 /// `None` where containers come or go, or change places: validation refuses that.
@@ -68,9 +74,7 @@ fn resources_only(wanted: &Value, live: &Value) -> Option<Value> {
     copy_field(wanted, fields, "resources");
     for list in ["containers", "initContainers"] {
         let wanted = wanted[list].as_array().map(Vec::as_slice).unwrap_or_default();
-        let Some(kept) = fields.get_mut(list).and_then(Value::as_array_mut) else {
-            if wanted.is_empty() { continue } else { return None }
-        };
+        let kept = fields.get_mut(list).and_then(Value::as_array_mut).map(Vec::as_mut_slice).unwrap_or_default();
         if wanted.len() != kept.len() {
             return None;
         }
@@ -145,15 +149,16 @@ mod tests {
         let mut wanted = live.clone();
         wanted["spec"]["containers"][0]["image"] = "other".into();
         let mut untouched = wanted.clone();
-        keep_all_but(&mut untouched, &live, resources_only);
+        keep_all_but(&mut untouched, &live, resources_only(&wanted["spec"], &live["spec"]).unwrap());
         assert_eq!((&untouched["spec"], meta::generation(&untouched)), (&live["spec"], 1));
         wanted["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "2"}});
         wanted["spec"]["ephemeralContainers"] = json!([{"name": "e"}]);
         let mut resized = wanted.clone();
-        keep_all_but(&mut resized, &live, resources_only);
+        keep_all_but(&mut resized, &live, resources_only(&wanted["spec"], &live["spec"]).unwrap());
         assert_eq!(resized["spec"]["containers"][0]["resources"]["limits"]["cpu"], "2");
         assert_eq!((&resized["spec"]["containers"][0]["image"], meta::generation(&resized)), (&json!("i"), 2));
-        keep_all_but(&mut wanted, &live, ephemeral_containers_only);
+        let spec = ephemeral_containers_only(&wanted["spec"], &live["spec"]);
+        keep_all_but(&mut wanted, &live, spec);
         assert_eq!(wanted["spec"]["containers"], live["spec"]["containers"]);
         assert_eq!(wanted["spec"]["ephemeralContainers"], json!([{"name": "e"}]));
     }

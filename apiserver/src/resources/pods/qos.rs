@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
 
-    fn of(containers: Value) -> &'static str {
+    fn of(containers: &Value) -> &'static str {
         class(&json!({ "spec": { "containers": containers } }))
     }
 
@@ -65,10 +65,10 @@ mod tests {
     fn the_class_follows_from_requests_and_limits() {
         let full = json!({"cpu": "1", "memory": "1Gi"});
         let guaranteed = json!({"resources": {"requests": full, "limits": {"cpu": "1000m", "memory": "1024Mi"}}});
-        assert_eq!(of(json!([guaranteed])), "Guaranteed");
-        assert_eq!(of(json!([guaranteed, {"resources": {}}])), "Burstable");
-        assert_eq!(of(json!([{"resources": {"requests": {"cpu": "1"}}}])), "Burstable");
-        assert_eq!(of(json!([{"resources": {"requests": {"cpu": "0", "example.com/gpu": "1"}}}])), "BestEffort");
+        assert_eq!(of(&json!([guaranteed])), "Guaranteed");
+        assert_eq!(of(&json!([guaranteed, {"resources": {}}])), "Burstable");
+        assert_eq!(of(&json!([{"resources": {"requests": {"cpu": "1"}}}])), "Burstable");
+        assert_eq!(of(&json!([{"resources": {"requests": {"cpu": "0", "example.com/gpu": "1"}}}])), "BestEffort");
         assert_eq!(class(&json!({"spec": {"resources": {"requests": full, "limits": full}}})), "Guaranteed");
     }
 }

@@ -16,7 +16,7 @@ use crate::verbs::options::causes;
 const GROUP: &str = "authorization.k8s.io";
 
 /// `SubjectAccessReview` and its `Local` and `Self` variants: whether a subject may do one thing.
-pub async fn review(order: Order<'_, '_>) -> Result<Outcome, Status> {
+pub fn review(order: Order<'_, '_>) -> Result<Outcome, Status> {
     let request = order.request;
     let mut review = order.object;
     let errors = judge(&request.spec.kind, &review);
@@ -33,7 +33,7 @@ pub async fn review(order: Order<'_, '_>) -> Result<Outcome, Status> {
 }
 
 /// `SelfSubjectRulesReview`: everything that the caller may do in a namespace, as far as the authorizer can list it.
-pub async fn rules(order: Order<'_, '_>) -> Result<Outcome, Status> {
+pub fn rules(order: Order<'_, '_>) -> Result<Outcome, Status> {
     let request = order.request;
     let mut review = order.object;
     let namespace = review["spec"]["namespace"].as_str().unwrap_or_default().to_owned();
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn faults(kind: &str, review: &Value) -> Vec<String> {
-        judge(kind, review).iter().map(|e| e.field.to_string()).collect()
+        judge(kind, review).into_iter().map(|e| e.field).collect()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::resources::tokens;
 use crate::verbs::act::{Order, Outcome};
 
 /// `SelfSubjectReview`: who the caller is.
-pub async fn self_subject(order: Order<'_, '_>) -> Result<Outcome, Status> {
+pub fn self_subject(order: Order<'_, '_>) -> Result<Outcome, Status> {
     let request = order.request;
     let mut review = order.object;
     meta::set_text(&mut review, "creationTimestamp", meta::rfc3339(request.now));

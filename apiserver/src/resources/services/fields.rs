@@ -309,7 +309,8 @@ mod tests {
     use super::*;
 
     fn spec(value: Value) -> Spec {
-        value.as_object().cloned().unwrap()
+        let Value::Object(fields) = value else { panic!("no object: {value}") };
+        fields
     }
 
     fn settled(value: Value, ranges: &[&str]) -> Result<Value, String> {
