@@ -1,6 +1,6 @@
 //! What a resource is: one row answers routing, discovery, authorization, storage and `OpenAPI` alike.
 //!
-//! The rows of built-in resources come from the generated [`super::table`] and the facts in [`super::facts`]; a custom resource's row is made
+//! The rows of built-in resources come from the generated [`mod@super::table`] and the facts in [`super::facts`]; a custom resource's row is made
 //! from its definition.
 
 use std::borrow::Cow;

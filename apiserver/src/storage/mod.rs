@@ -2,7 +2,7 @@
 //!
 //! [`Storage`] hands out one [`Collection`] for each storage prefix. A collection creates, reads, updates and deletes objects as stored
 //! bytes, and lists and watches them from a cache that it fills on first use. Nothing here knows what is inside an object beyond its
-//! [`Attributes`](entry::Attributes).
+//! [`Attributes`].
 
 pub mod backend;
 pub mod cache;
