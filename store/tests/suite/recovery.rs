@@ -1,5 +1,6 @@
 //! What is left after a stop that nobody prepared for: everything acknowledged, or one clear refusal.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,23 +17,45 @@ async fn open(path: &Path) -> Store {
     Store::open(StoreConfig::embedded(path)).await.unwrap()
 }
 
-/// Copies a data directory as a kill at this moment would leave it.
+/// Copies a data directory as a kill at this moment would leave it. RocksDB removes files that it no longer needs in the
+/// background; a copy that such a removal falls into is made once more.
 fn kill(live: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    copy_directory(live, copy.path());
-    copy
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let before = files(live);
+        let copy = tempfile::tempdir().unwrap();
+        let copied = copy_directory(live, copy.path());
+        if copied.is_ok() && before == files(live) {
+            return copy;
+        }
+        assert!(Instant::now() < deadline, "the directory never holds still: {copied:?}");
+    }
 }
 
-fn copy_directory(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_directory(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+/// The names of all files below a directory.
+fn files(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files(&entry.path())),
+            _ => drop(found.insert(entry.path())),
         }
     }
+    found
+}
+
+fn copy_directory(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_directory(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Everything that clients can see of a store.
@@ -226,7 +249,7 @@ async fn a_log_that_lost_what_the_state_has_is_refused() {
     store.put(put("b", "1")).await.unwrap();
     store.shutdown().await.unwrap();
     std::fs::remove_dir_all(directory.path().join("raft")).unwrap();
-    copy_directory(&early.path().join("raft"), &directory.path().join("raft"));
+    copy_directory(&early.path().join("raft"), &directory.path().join("raft")).unwrap();
     let error = keys(directory.path()).await.unwrap_err();
     assert!(error.contains("the log has lost entries") && error.contains("restore this node"), "{error}");
 }
