@@ -46,8 +46,8 @@ setup:
 
 # A protobuf compiler, for the Rust etcd client that the store is tried with; nothing of Pintle's own needs it.
 protoc:
-	@command -v protoc >/dev/null || { sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
-		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends protobuf-compiler; }
+	@test -e /usr/include/google/protobuf/descriptor.proto && command -v protoc >/dev/null || { sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends protobuf-compiler libprotobuf-dev; }
 
 # The real etcdctl, which the store is tried with.
 etcdctl:
