@@ -277,7 +277,7 @@ fn identify<E: Engine>(engine: &E, config: &StartConfig) -> Result<Identity, Eng
     if let Some(bytes) = engine.snapshot().get(Column::Vote, IDENTITY)? {
         return record::decode("this node's identity", &bytes);
     }
-    let member_id = super::membership::member_id(&config.member.peer_urls, &config.cluster_token);
+    let member_id = super::membership::member_id(&config.member.peer_urls, &config.cluster_token, None);
     let members = BTreeMap::from([(member_id, config.member.clone())]);
     let identity = Identity { cluster_id: super::membership::cluster_id(&members), member_id };
     let mut batch = WriteBatch::new();
