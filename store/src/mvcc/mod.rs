@@ -6,6 +6,7 @@
 pub mod check;
 pub mod compact;
 pub mod directory;
+pub mod hash;
 pub mod head;
 pub mod overlay;
 mod past;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use self::directory::{Directories, Directory};
+pub use self::hash::KeysHash;
 pub use self::head::Head;
 pub use self::revision::Revision;
 pub use self::view::{Lease, Replay, View};

@@ -28,6 +28,11 @@ pub fn version_before(reader: &impl Reader, key: &[u8], revision: Revision) -> R
     Ok(Some((found, schema::parse_versions_value(value)?)))
 }
 
+/// The newest change of `key` up to the transaction `main`, dead or alive.
+pub fn version_at(reader: &impl Reader, key: &[u8], main: i64) -> Result<Option<(Revision, bool)>> {
+    version_before(reader, key, Revision::first_of(main.saturating_add(1)))
+}
+
 /// What `key` was just before the transaction `main`.
 pub fn state_before(reader: &impl Reader, key: &[u8], main: i64) -> Result<Option<LiveRecord>> {
     match version_before(reader, key, Revision::first_of(main))? {
@@ -124,6 +129,16 @@ pub fn count(reader: &impl Reader, span: &Span, main: i64) -> Result<u64> {
         Ok(true)
     })?;
     Ok(keys)
+}
+
+/// Whether no key was alive at `main`.
+pub fn is_empty(reader: &impl Reader, main: i64) -> Result<bool> {
+    let mut empty = true;
+    walk(reader, &Span::all(), main, |_, _| {
+        empty = false;
+        Ok(false)
+    })?;
+    Ok(empty)
 }
 
 /// Visits the changes from the transaction `from` to `to`, both included, in order, until `visit` says false.

@@ -8,6 +8,7 @@ use pintle_proto::mvccpb::event::EventType;
 use pintle_proto::mvccpb::{Event, KeyValue};
 
 use super::directory::{Directories, Directory};
+use super::hash::{self, KeysHash};
 use super::head::Head;
 use super::range::Source;
 use super::{past, txn};
@@ -144,6 +145,19 @@ impl<'a, R: Reader> View<'a, R> {
     /// The alarms that members raised.
     pub fn alarms(&self) -> Result<Vec<pb::AlarmMember>> {
         raised_alarms(&self.reader)
+    }
+
+    /// Hashes the keys at a revision; 0 is the present. Reads all of their history.
+    ///
+    /// # Errors
+    /// [`StoreError::Compacted`] and [`StoreError::FutureRevision`] if the revision cannot be read.
+    pub fn hash_keys(&self, revision: i64) -> Result<KeysHash> {
+        hash::keys(&self.reader, &self.head, revision)
+    }
+
+    /// Hashes everything that members share, at present.
+    pub fn hash_everything(&self) -> Result<u32> {
+        hash::everything(&self.reader, &self.head)
     }
 
     fn source(&self) -> Source<'_, R> {
