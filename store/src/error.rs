@@ -23,6 +23,12 @@ pub enum Code {
     Unavailable,
     /// Data is lost or corrupt.
     DataLoss,
+    /// The caller may not do this.
+    PermissionDenied,
+    /// The caller's credentials are not valid.
+    Unauthenticated,
+    /// An error that etcd has given no code.
+    Unknown,
 }
 
 /// Declares [`StoreError`]'s etcd variants, each with its code and text.
@@ -89,6 +95,47 @@ store_errors! {
     RequestTooLarge, InvalidArgument, "etcdserver: request is too large";
     /// Too many proposals wait.
     TooManyRequests, ResourceExhausted, "etcdserver: too many requests";
+
+    /// Authentication cannot be turned on without a user named root.
+    RootUserNotExist, FailedPrecondition, "etcdserver: root user does not exist";
+    /// Authentication cannot be turned on unless root has the role root.
+    RootRoleNotExist, FailedPrecondition, "etcdserver: root user does not have root role";
+    /// There is a user of this name.
+    UserAlreadyExists, FailedPrecondition, "etcdserver: user name already exists";
+    /// No user is named, or the caller has shown no credentials.
+    UserEmpty, InvalidArgument, "etcdserver: user name is empty";
+    /// No user has this name.
+    UserNotFound, FailedPrecondition, "etcdserver: user name not found";
+    /// There is a role of this name.
+    RoleAlreadyExists, FailedPrecondition, "etcdserver: role name already exists";
+    /// No role has this name.
+    RoleNotFound, FailedPrecondition, "etcdserver: role name not found";
+    /// No role is named.
+    RoleEmpty, InvalidArgument, "etcdserver: role name is empty";
+    /// The password is wrong, or there is no such user.
+    AuthFailed, InvalidArgument, "etcdserver: authentication failed, invalid user ID or password";
+    /// A password for a user that has none, or a hash that is not base64.
+    NoPasswordUser, Unknown, "auth: authentication failed, password was given for no password user";
+    /// A password beyond what bcrypt looks at.
+    PasswordTooLong, Unknown, "bcrypt: password length exceeds 72 bytes";
+    /// A grant without a permission.
+    PermissionNotGiven, InvalidArgument, "etcdserver: permission not given";
+    /// The caller may not do this.
+    PermissionDenied, PermissionDenied, "etcdserver: permission denied";
+    /// The user does not have the role that is revoked.
+    RoleNotGranted, FailedPrecondition, "etcdserver: role is not granted to the user";
+    /// The role does not have the permission that is revoked.
+    PermissionNotGranted, FailedPrecondition, "etcdserver: permission is not granted to the role";
+    /// Credentials are checked only when authentication is on.
+    AuthNotEnabled, FailedPrecondition, "etcdserver: authentication is not enabled";
+    /// The token was not issued here, has expired or was taken back.
+    InvalidAuthToken, Unauthenticated, "etcdserver: invalid auth token";
+    /// Something that would lock everyone out, or a range of keys that is none.
+    InvalidAuthManagement, InvalidArgument, "etcdserver: invalid auth management";
+    /// Users, roles or permissions have changed since the caller showed its credentials.
+    AuthOldRevision, InvalidArgument, "etcdserver: revision of auth store is old";
+    /// Tokens can be verified here but not issued: there is no private key.
+    VerifyOnly, Unknown, "auth: token signing attempted with verify-only key";
 
     /// No leader is known.
     NoLeader, Unavailable, "etcdserver: no leader";

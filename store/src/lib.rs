@@ -1,6 +1,7 @@
 //! An etcd-compatible datastore: multi-version key-value state, replicated by raft, kept in RocksDB.
 
 pub mod apply;
+pub mod auth;
 pub mod data_dir;
 pub mod engine;
 pub mod error;

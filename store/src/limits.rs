@@ -142,3 +142,27 @@ pub const MIN_WATCH_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a write may take when nothing but the disk delays it. What comes of it afterwards its client is not told.
 pub const SLOW_WRITE: Duration = Duration::from_secs(5);
+
+/// Simple tokens that are remembered; each was given for a password, and the one that would end first makes room.
+pub const SIMPLE_TOKENS: usize = 100_000;
+
+/// How long a simple token counts after it was used, unless a flag says otherwise (etcd's `--auth-token-ttl`).
+pub const SIMPLE_TOKEN_TTL: Duration = Duration::from_secs(300);
+
+/// How much longer a simple token must count for its use to be noted.
+pub const SIMPLE_TOKEN_RENEWAL: Duration = Duration::from_millis(500);
+
+/// How long a signed token counts unless `--auth-token` says otherwise; etcd's default.
+pub const JWT_TTL: Duration = Duration::from_secs(300);
+
+/// Bytes of a token that a client may present.
+pub const AUTH_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Bytes of a password; what is behind bcrypt would not look at.
+pub const PASSWORD_BYTES: usize = 72;
+
+/// Passwords that are hashed or compared at the same time: each takes a processor for tens of milliseconds.
+pub const PASSWORDS_AT_ONCE: usize = 2;
+
+/// The strength of hashed passwords unless a flag says otherwise (etcd's `--bcrypt-cost`).
+pub const BCRYPT_COST: u32 = 10;

@@ -7,6 +7,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use pintle_proto::etcdserverpb as pb;
 use prost::Message;
 
+use crate::auth::{Author, Credentials};
 use crate::error::{Result, StoreError};
 
 /// The layout of [`Entry::encode`]. Raise it when a node of the previous version could not apply an entry as this one
@@ -32,6 +33,74 @@ pub enum Command {
     LeaseCheckpoint(pb::LeaseCheckpointRequest),
     /// Raise, clear or list alarms.
     Alarm(pb::AlarmRequest),
+    /// Change who may do what.
+    Auth(AuthCommand),
+}
+
+/// A command about users and roles.
+#[derive(Clone, PartialEq, Message)]
+pub struct AuthCommand {
+    /// What to do; never absent.
+    #[prost(oneof = "AuthChange", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    pub change: Option<AuthChange>,
+}
+
+/// What a command about users and roles does. Passwords are hashed before they come here: the log never has one.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum AuthChange {
+    /// Turn authentication on.
+    #[prost(message, tag = "1")]
+    Enable(pb::AuthEnableRequest),
+    /// Turn authentication off.
+    #[prost(message, tag = "2")]
+    Disable(pb::AuthDisableRequest),
+    /// Make a user.
+    #[prost(message, tag = "3")]
+    UserAdd(pb::AuthUserAddRequest),
+    /// Delete a user.
+    #[prost(message, tag = "4")]
+    UserDelete(pb::AuthUserDeleteRequest),
+    /// Give a user another password.
+    #[prost(message, tag = "5")]
+    UserChangePassword(pb::AuthUserChangePasswordRequest),
+    /// Give a user a role.
+    #[prost(message, tag = "6")]
+    UserGrantRole(pb::AuthUserGrantRoleRequest),
+    /// Take a role from a user.
+    #[prost(message, tag = "7")]
+    UserRevokeRole(pb::AuthUserRevokeRoleRequest),
+    /// Make a role.
+    #[prost(message, tag = "8")]
+    RoleAdd(pb::AuthRoleAddRequest),
+    /// Delete a role, and take it from whoever has it.
+    #[prost(message, tag = "9")]
+    RoleDelete(pb::AuthRoleDeleteRequest),
+    /// Let a role do something with a range of keys.
+    #[prost(message, tag = "10")]
+    RoleGrantPermission(pb::AuthRoleGrantPermissionRequest),
+    /// Take a range of keys from a role.
+    #[prost(message, tag = "11")]
+    RoleRevokePermission(pb::AuthRoleRevokePermissionRequest),
+    /// Have every member know a token.
+    #[prost(message, tag = "12")]
+    Authenticate(IssuedToken),
+}
+
+impl From<AuthChange> for Command {
+    fn from(change: AuthChange) -> Self {
+        Command::Auth(AuthCommand { change: Some(change) })
+    }
+}
+
+/// A token that was given to a user whose password had been checked.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct IssuedToken {
+    /// The user.
+    #[prost(string, tag = "1")]
+    pub user: String,
+    /// The token.
+    #[prost(string, tag = "2")]
+    pub token: String,
 }
 
 impl Command {
@@ -46,6 +115,7 @@ impl Command {
             Command::LeaseRevoke(_) => 6,
             Command::LeaseCheckpoint(_) => 7,
             Command::Alarm(_) => 8,
+            Command::Auth(_) => 9,
         }
     }
 
@@ -64,6 +134,7 @@ impl Command {
             Command::LeaseRevoke(body) => body.encoded_len(),
             Command::LeaseCheckpoint(body) => body.encoded_len(),
             Command::Alarm(body) => body.encoded_len(),
+            Command::Auth(body) => body.encoded_len(),
         }
     }
 
@@ -77,6 +148,7 @@ impl Command {
             Command::LeaseRevoke(body) => body.encode_raw(out),
             Command::LeaseCheckpoint(body) => body.encode_raw(out),
             Command::Alarm(body) => body.encode_raw(out),
+            Command::Auth(body) => body.encode_raw(out),
         }
     }
 
@@ -91,6 +163,7 @@ impl Command {
             6 => Command::LeaseRevoke(Message::decode(body).map_err(malformed)?),
             7 => Command::LeaseCheckpoint(Message::decode(body).map_err(malformed)?),
             8 => Command::Alarm(Message::decode(body).map_err(malformed)?),
+            9 => Command::Auth(Message::decode(body).map_err(malformed)?),
             _ => return Err(StoreError::CorruptData("raft entry: unknown command")),
         })
     }
@@ -99,24 +172,91 @@ impl Command {
 /// A command's tag (1 byte) and the length of its body (4 bytes).
 const FRAME_BYTES: usize = 5;
 
-/// The payload of one raft entry: the commands that were proposed together, applied in order, each an own transaction.
+/// Stands where a command's tag would: the frame names the author of the command after it. A command without one is
+/// the server's own.
+const AUTHOR_TAG: u8 = 0;
+
+/// A command and who stands behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// Who must be allowed to do it.
+    pub author: Author,
+    /// What to do.
+    pub command: Command,
+}
+
+impl Proposal {
+    /// Bytes this proposal takes in an entry, its framing included.
+    pub fn encoded_len(&self) -> usize {
+        let author_len = match &self.author {
+            Author::Server => 0,
+            Author::Client(credentials) => FRAME_BYTES + credentials.encoded_len(),
+        };
+        author_len + self.command.encoded_len()
+    }
+
+    fn encode(&self, out: &mut BytesMut) {
+        if let Author::Client(credentials) = &self.author {
+            put_frame(AUTHOR_TAG, credentials.encoded_len(), out);
+            credentials.encode_raw(out);
+        }
+        put_frame(self.command.tag(), self.command.body_len(), out);
+        self.command.encode_body(out);
+    }
+
+    fn decode(bytes: &mut Bytes) -> Result<Self> {
+        let (tag, body) = take_frame(bytes)?;
+        if tag != AUTHOR_TAG {
+            return Ok(Self { author: Author::Server, command: Command::decode(tag, body)? });
+        }
+        let malformed = |_| StoreError::CorruptData("raft entry: malformed author");
+        let credentials = Credentials::decode(body).map_err(malformed)?;
+        let (tag, body) = take_frame(bytes)?;
+        Ok(Self { author: Author::Client(credentials), command: Command::decode(tag, body)? })
+    }
+}
+
+/// The server's own proposal.
+impl From<Command> for Proposal {
+    fn from(command: Command) -> Self {
+        Self { author: Author::Server, command }
+    }
+}
+
+fn put_frame(tag: u8, body_len: usize, out: &mut BytesMut) {
+    out.put_u8(tag);
+    // A request is bounded far below 4 GiB before it is proposed.
+    out.put_u32(u32::try_from(body_len).unwrap_or(u32::MAX));
+}
+
+fn take_frame(bytes: &mut Bytes) -> Result<(u8, Bytes)> {
+    let cut_short = StoreError::CorruptData("raft entry: cut short");
+    if bytes.remaining() < FRAME_BYTES {
+        return Err(cut_short);
+    }
+    let tag = bytes.get_u8();
+    let length = bytes.get_u32() as usize;
+    if bytes.remaining() < length {
+        return Err(cut_short);
+    }
+    Ok((tag, bytes.split_to(length)))
+}
+
+/// The payload of one raft entry: what was proposed together, applied in order, each an own transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {
-    /// The commands, in the order in which they are applied.
-    pub commands: Vec<Command>,
+    /// The proposals, in the order in which they are applied.
+    pub proposals: Vec<Proposal>,
 }
 
 impl Entry {
     /// The entry's bytes in the raft log.
     pub fn encode(&self) -> Bytes {
-        let length = 1 + self.commands.iter().map(Command::encoded_len).sum::<usize>();
+        let length = 1 + self.proposals.iter().map(Proposal::encoded_len).sum::<usize>();
         let mut out = BytesMut::with_capacity(length);
         out.put_u8(ENTRY_VERSION);
-        for command in &self.commands {
-            out.put_u8(command.tag());
-            // A request is bounded far below 4 GiB before it is proposed.
-            out.put_u32(u32::try_from(command.body_len()).unwrap_or(u32::MAX));
-            command.encode_body(&mut out);
+        for proposal in &self.proposals {
+            proposal.encode(&mut out);
         }
         out.freeze()
     }
@@ -126,19 +266,11 @@ impl Entry {
         if !bytes.has_remaining() || bytes.get_u8() != ENTRY_VERSION {
             return Err(StoreError::CorruptData("raft entry: unknown version"));
         }
-        let mut commands = Vec::new();
+        let mut proposals = Vec::new();
         while bytes.has_remaining() {
-            if bytes.remaining() < FRAME_BYTES {
-                return Err(StoreError::CorruptData("raft entry: cut short"));
-            }
-            let tag = bytes.get_u8();
-            let length = bytes.get_u32() as usize;
-            if bytes.remaining() < length {
-                return Err(StoreError::CorruptData("raft entry: cut short"));
-            }
-            commands.push(Command::decode(tag, bytes.split_to(length))?);
+            proposals.push(Proposal::decode(&mut bytes)?);
         }
-        Ok(Self { commands })
+        Ok(Self { proposals })
     }
 }
 
@@ -147,11 +279,16 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
+        let client = |user: &str, revision| Author::Client(Credentials { user: user.to_owned(), revision });
+        let put = pb::PutRequest { key: "a".into(), value: "1".into(), ..Default::default() };
+        let user = pb::AuthUserDeleteRequest { name: "ann".to_owned() };
         Entry {
-            commands: vec![
-                Command::Put(pb::PutRequest { key: "a".into(), value: "1".into(), ..Default::default() }),
-                Command::LeaseRevoke(pb::LeaseRevokeRequest { id: 7 }),
-                Command::Txn(pb::TxnRequest::default()),
+            proposals: vec![
+                Command::Put(put.clone()).into(),
+                Command::LeaseRevoke(pb::LeaseRevokeRequest { id: 7 }).into(),
+                Proposal { author: client("ann", 3), command: Command::Put(put) },
+                Proposal { author: client("", 0), command: AuthChange::UserDelete(user).into() },
+                Command::Txn(pb::TxnRequest::default()).into(),
             ],
         }
     }
@@ -159,7 +296,7 @@ mod tests {
     #[test]
     fn an_entry_survives_the_log() {
         let bytes = entry().encode();
-        assert_eq!(bytes.len(), 1 + entry().commands.iter().map(Command::encoded_len).sum::<usize>());
+        assert_eq!(bytes.len(), 1 + entry().proposals.iter().map(Proposal::encoded_len).sum::<usize>());
         assert_eq!(Entry::decode(bytes).unwrap(), entry());
     }
 
@@ -167,10 +304,10 @@ mod tests {
     fn a_cut_entry_is_refused_not_half_applied() {
         let bytes = entry().encode();
         let whole: Vec<usize> = entry()
-            .commands
+            .proposals
             .iter()
-            .scan(1, |end, command| {
-                *end += command.encoded_len();
+            .scan(1, |end, proposal| {
+                *end += proposal.encoded_len();
                 Some(*end)
             })
             .collect();

@@ -1,6 +1,7 @@
 //! The replicated commands and the pure function that applies them: no clock, no chance, no waiting.
 
 mod alarm;
+mod auth;
 pub mod command;
 mod kv;
 mod lease;
@@ -8,7 +9,7 @@ mod lease;
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::mvccpb::Event;
 
-pub use self::command::{Command, Entry};
+pub use self::command::{AuthChange, AuthCommand, Command, Entry, IssuedToken, Proposal};
 use crate::engine::Reader;
 use crate::error::Result;
 use crate::mvcc::Writer;
@@ -33,6 +34,8 @@ pub enum Response {
     LeaseCheckpoint(pb::LeaseCheckpointResponse),
     /// To raising, clearing or listing alarms.
     Alarm(pb::AlarmResponse),
+    /// To a change of users and roles, which all are answered with a header alone.
+    Auth(Option<pb::ResponseHeader>),
 }
 
 /// A command's answer. An error here is deterministic: every node comes to the same one, and the command counts as
@@ -50,12 +53,12 @@ pub struct Outcome {
     pub revision: i64,
 }
 
-/// Applies one command: it takes effect as a whole, or fails and leaves no trace.
+/// Applies one command, if its author may do that: it takes effect as a whole, or fails and leaves no trace.
 ///
 /// An error returned here, rather than in the outcome, is this node's own trouble: it must halt.
-pub fn apply<R: Reader>(writer: &mut Writer<'_, R>, command: &Command) -> Result<Outcome> {
+pub fn apply<R: Reader>(writer: &mut Writer<'_, R>, proposal: &Proposal) -> Result<Outcome> {
     writer.begin();
-    let (reply, events) = match dispatch(writer, command) {
+    let (reply, events) = match dispatch(writer, proposal) {
         Ok(reply) => (Ok(reply), writer.commit()),
         Err(error) if error.is_deterministic() => {
             writer.abort();
@@ -66,8 +69,10 @@ pub fn apply<R: Reader>(writer: &mut Writer<'_, R>, command: &Command) -> Result
     Ok(Outcome { reply, events, revision: writer.head().revision })
 }
 
-fn dispatch<R: Reader>(writer: &mut Writer<'_, R>, command: &Command) -> Result<Response> {
+fn dispatch<R: Reader>(writer: &mut Writer<'_, R>, proposal: &Proposal) -> Result<Response> {
+    let Proposal { author, command } = proposal;
     alarm::admit(writer.head(), command)?;
+    auth::admit(writer, author, command)?;
     Ok(match command {
         Command::Put(request) => Response::Put(kv::put(writer, request)?),
         Command::DeleteRange(request) => Response::DeleteRange(kv::delete_range(writer, request)?),
@@ -77,5 +82,6 @@ fn dispatch<R: Reader>(writer: &mut Writer<'_, R>, command: &Command) -> Result<
         Command::LeaseRevoke(request) => Response::LeaseRevoke(lease::revoke(writer, *request)?),
         Command::LeaseCheckpoint(request) => Response::LeaseCheckpoint(lease::checkpoint(writer, request)?),
         Command::Alarm(request) => Response::Alarm(alarm::alarm(writer, request)?),
+        Command::Auth(command) => Response::Auth(auth::change(writer, command)?),
     })
 }

@@ -164,6 +164,7 @@ fn column_options(column: Column, memory: &Memory) -> Options {
         | Column::Attachments
         | Column::Members
         | Column::Alarms
+        | Column::Auth
         | Column::Meta
         | Column::Log
         | Column::Vote => {}

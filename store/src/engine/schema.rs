@@ -26,6 +26,8 @@ pub enum Column {
     Members,
     /// Alarms that are raised.
     Alarms,
+    /// Users, roles, and whether they count.
+    Auth,
     /// Revision, watermarks, sizes, applied index.
     Meta,
     /// Raft log entries.
@@ -36,7 +38,7 @@ pub enum Column {
 
 impl Column {
     /// How many columns there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
     /// The columns of the `state/` database.
     pub const STATE: &'static [Column] = &[
         Column::Live,
@@ -46,6 +48,7 @@ impl Column {
         Column::Attachments,
         Column::Members,
         Column::Alarms,
+        Column::Auth,
         Column::Meta,
     ];
     /// The columns of the `raft/` database.
@@ -61,6 +64,7 @@ impl Column {
             Column::Attachments => "attachments",
             Column::Members => "members",
             Column::Alarms => "alarms",
+            Column::Auth => "auth",
             Column::Meta => "meta",
             Column::Log => "log",
             Column::Vote => "vote",
@@ -371,6 +375,51 @@ pub fn alarm_key(member: u64, alarm: i32) -> Bytes {
 pub fn parse_alarm_key(mut key: &[u8]) -> Result<(u64, i32)> {
     let damaged = |_| StoreError::CorruptData("alarm key is cut short");
     Ok((key.try_get_u64().map_err(damaged)?, key.try_get_i32().map_err(damaged)?))
+}
+
+/// Keys of [`Column::Auth`].
+pub mod auth {
+    use bytes::{BufMut, Bytes, BytesMut};
+
+    use crate::error::{Result, StoreError};
+
+    /// What is kept under a key.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Record<'a> {
+        /// Whether authentication is on: one byte, 1 or 0, as in etcd's bucket `auth`. Absent: off.
+        Enabled,
+        /// The auth revision, 8 bytes big-endian, as in etcd's bucket `auth`. Absent: 1.
+        Revision,
+        /// The user of this name: an `authpb.User`, as in etcd's bucket `authUsers`.
+        User(&'a [u8]),
+        /// The role of this name: an `authpb.Role`, as in etcd's bucket `authRoles`.
+        Role(&'a [u8]),
+    }
+
+    /// The key of a record.
+    pub fn key(record: Record<'_>) -> Bytes {
+        let (kind, name): (u8, &[u8]) = match record {
+            Record::Enabled => (1, &[]),
+            Record::Revision => (2, &[]),
+            Record::User(name) => (3, name),
+            Record::Role(name) => (4, name),
+        };
+        let mut out = BytesMut::with_capacity(1 + name.len());
+        out.put_u8(kind);
+        out.put_slice(name);
+        out.freeze()
+    }
+
+    /// Reads what [`key`] wrote.
+    pub fn parse_key(key: &[u8]) -> Result<Record<'_>> {
+        match key {
+            [1] => Ok(Record::Enabled),
+            [2] => Ok(Record::Revision),
+            [3, name @ ..] => Ok(Record::User(name)),
+            [4, name @ ..] => Ok(Record::Role(name)),
+            _ => Err(StoreError::CorruptData("auth record of an unknown kind")),
+        }
+    }
 }
 
 /// Keys of [`Column::Meta`].

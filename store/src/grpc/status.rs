@@ -38,6 +38,9 @@ fn code(code: error::Code) -> Code {
         error::Code::Internal => Code::Internal,
         error::Code::Unavailable => Code::Unavailable,
         error::Code::DataLoss => Code::DataLoss,
+        error::Code::PermissionDenied => Code::PermissionDenied,
+        error::Code::Unauthenticated => Code::Unauthenticated,
+        error::Code::Unknown => Code::Unknown,
     }
 }
 

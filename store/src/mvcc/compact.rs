@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn pruning_gets_past_a_transaction_larger_than_a_piece() {
         let mvcc = Mvcc::open(Arc::new(MemoryEngine::new())).unwrap();
-        let run = |command: Command| mvcc.write(|writer| apply(writer, &command), |_| {}).unwrap().reply.unwrap();
+        let run =
+            |command: Command| mvcc.write(|writer| apply(writer, &command.into()), |_| {}).unwrap().reply.unwrap();
         for key in ["a", "b", "c", "d", "e"] {
             run(Command::Put(pb::PutRequest { key: key.into(), ..Default::default() }));
         }

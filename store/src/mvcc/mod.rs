@@ -10,7 +10,7 @@ pub mod hash;
 pub mod head;
 pub mod overlay;
 mod past;
-mod pdqsort;
+pub(crate) mod pdqsort;
 pub mod range;
 pub mod revision;
 pub mod txn;
@@ -18,8 +18,9 @@ pub mod view;
 pub mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 pub use self::directory::{Directories, Directory};
 pub use self::hash::KeysHash;
@@ -28,6 +29,7 @@ pub use self::revision::Revision;
 pub use self::view::{Lease, Replay, View};
 pub use self::writer::{Writer, Written};
 
+use crate::auth::Rules;
 use crate::engine::{Durability, Engine, WriteBatch};
 use crate::error::Result;
 
@@ -37,12 +39,22 @@ pub struct Mvcc<E> {
     directories: Directories,
     /// The counts after the last batch; the lock is what makes writers take turns.
     latest: Mutex<Arc<Directory>>,
+    /// Who may do what after the last batch.
+    rules: RwLock<Arc<Rules>>,
+    /// Whether they count: asked with every request.
+    auth_enabled: AtomicBool,
 }
 
 impl<E: Engine> Mvcc<E> {
     /// Takes up the state in `engine`, which may be empty, and counts its keys.
     pub fn open(engine: Arc<E>) -> Result<Self> {
-        let mvcc = Self { engine, directories: Directories::default(), latest: Mutex::default() };
+        let mvcc = Self {
+            engine,
+            directories: Directories::default(),
+            latest: Mutex::default(),
+            rules: RwLock::default(),
+            auth_enabled: AtomicBool::default(),
+        };
         mvcc.reload()?;
         Ok(mvcc)
     }
@@ -53,8 +65,25 @@ impl<E: Engine> Mvcc<E> {
         let snapshot = self.engine.snapshot();
         let directory = Arc::new(Directory::load(&snapshot)?);
         self.directories.reset(Head::read(&snapshot)?.revision, directory.clone());
+        self.set_rules(Rules::load(&snapshot)?);
         *latest = directory;
         Ok(())
+    }
+
+    /// Who may do what.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.read().clone()
+    }
+
+    /// Whether clients have to show who they are.
+    pub fn auth_enabled(&self) -> bool {
+        self.auth_enabled.load(Ordering::Acquire)
+    }
+
+    fn set_rules(&self, rules: Rules) {
+        let enabled = rules.enabled();
+        *self.rules.write() = Arc::new(rules);
+        self.auth_enabled.store(enabled, Ordering::Release);
     }
 
     /// The engine underneath.
@@ -76,7 +105,8 @@ impl<E: Engine> Mvcc<E> {
     ) -> Result<T> {
         let mut latest = self.latest.lock();
         let snapshot = self.engine.snapshot();
-        let mut writer = Writer::new(&snapshot, &self.directories, Directory::clone(&latest))?;
+        let rules = Rules::clone(&self.rules.read());
+        let mut writer = Writer::new(&snapshot, &self.directories, Directory::clone(&latest), rules)?;
         let result = work(&mut writer)?;
         let mut written = writer.finish()?;
         extra(&mut written.batch);
@@ -84,6 +114,9 @@ impl<E: Engine> Mvcc<E> {
         // Before the engine: a reader must find the directory of any revision that it can see.
         self.directories.publish(written.head.revision, directory.clone());
         self.engine.write(&written.batch, Durability::Buffered)?;
+        if let Some(rules) = written.rules {
+            self.set_rules(rules);
+        }
         *latest = directory;
         Ok(result)
     }

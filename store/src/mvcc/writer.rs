@@ -13,6 +13,7 @@ use super::overlay::Overlay;
 use super::past;
 use super::range::Source;
 use super::revision::Revision;
+use crate::auth::Rules;
 use crate::engine::schema::{self, Change, HistoryRecord, LiveRecord, meta};
 use crate::engine::{Column, Cursor, Direction, Reader, Span, WriteBatch};
 use crate::error::Result;
@@ -32,6 +33,11 @@ pub struct Writer<'a, R> {
     events: Vec<Event>,
     /// The head when the present command began.
     before: Head,
+    rules: Rules,
+    /// Whether the batch has changed the rules.
+    rules_changed: bool,
+    /// The rules when the present command began, if it has changed them.
+    rules_before: Option<Rules>,
 }
 
 /// What a batch of commands comes to.
@@ -42,11 +48,13 @@ pub struct Written {
     pub head: Head,
     /// The counts after them.
     pub directory: Directory,
+    /// Who may do what after them; `None` if that has not changed.
+    pub rules: Option<Rules>,
 }
 
 impl<'a, R: Reader> Writer<'a, R> {
-    /// Begins a batch on top of `base`, whose live keys `directory` counts.
-    pub fn new(base: &'a R, directories: &'a Directories, directory: Directory) -> Result<Self> {
+    /// Begins a batch on top of `base`, whose live keys `directory` counts and where `rules` hold.
+    pub fn new(base: &'a R, directories: &'a Directories, directory: Directory, rules: Rules) -> Result<Self> {
         let head = Head::read(base)?;
         Ok(Self {
             overlay: Overlay::new(base),
@@ -57,6 +65,9 @@ impl<'a, R: Reader> Writer<'a, R> {
             unbalanced: BTreeSet::new(),
             events: Vec::new(),
             before: head,
+            rules,
+            rules_changed: false,
+            rules_before: None,
         })
     }
 
@@ -66,11 +77,13 @@ impl<'a, R: Reader> Writer<'a, R> {
         self.before = self.head;
         self.counted.clear();
         self.events.clear();
+        self.rules_before = None;
     }
 
     /// Ends a command that succeeded; the revision moves if it changed a key. Returns its events, in order.
     pub fn commit(&mut self) -> Vec<Event> {
         self.head.revision = self.revision();
+        self.rules_changed |= self.rules_before.is_some();
         for (key, _) in self.counted.drain(..) {
             if self.directory.is_unbalanced(&key) {
                 self.unbalanced.insert(key);
@@ -83,6 +96,9 @@ impl<'a, R: Reader> Writer<'a, R> {
     pub fn abort(&mut self) {
         self.overlay.rollback();
         self.head = self.before;
+        if let Some(before) = self.rules_before.take() {
+            self.rules = before;
+        }
         for (key, created) in self.counted.drain(..).rev() {
             if created { self.directory.remove(&key) } else { self.directory.insert(&key) }
         }
@@ -96,7 +112,8 @@ impl<'a, R: Reader> Writer<'a, R> {
         }
         let mut batch = self.overlay.into_batch();
         batch.put(Column::Meta, meta::HEAD, self.head.encode());
-        Ok(Written { batch, head: self.head, directory: self.directory })
+        let rules = self.rules_changed.then_some(self.rules);
+        Ok(Written { batch, head: self.head, directory: self.directory, rules })
     }
 
     /// Where the store stands; within a command, as of its beginning except for sizes, leases and alarms.
@@ -107,6 +124,17 @@ impl<'a, R: Reader> Writer<'a, R> {
     /// The head, for changes that are not changes of keys.
     pub(crate) fn head_mut(&mut self) -> &mut Head {
         &mut self.head
+    }
+
+    /// Who may do what.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The rules, for a command that changes them.
+    pub(crate) fn rules_mut(&mut self) -> &mut Rules {
+        self.rules_before.get_or_insert_with(|| self.rules.clone());
+        &mut self.rules
     }
 
     /// The revision that the present command reads at: one more than before once it has changed a key.

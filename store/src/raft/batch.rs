@@ -14,14 +14,14 @@ use crate::engine::EngineError;
 pub struct Batch(Arc<command::Entry>);
 
 impl Batch {
-    /// A batch of commands, applied in this order.
-    pub fn new(commands: Vec<command::Command>) -> Self {
-        Self(Arc::new(command::Entry { commands }))
+    /// A batch of proposals, applied in this order.
+    pub fn new(proposals: Vec<command::Proposal>) -> Self {
+        Self(Arc::new(command::Entry { proposals }))
     }
 
-    /// The commands, in order.
-    pub fn commands(&self) -> &[command::Command] {
-        &self.0.commands
+    /// What was proposed, in order.
+    pub fn proposals(&self) -> &[command::Proposal] {
+        &self.0.proposals
     }
 
     /// Its bytes in the log.
@@ -31,7 +31,7 @@ impl Batch {
 
     /// How many bytes [`Batch::encode`] gives.
     pub fn encoded_len(&self) -> usize {
-        self.0.commands.iter().map(command::Command::encoded_len).sum()
+        self.0.proposals.iter().map(command::Proposal::encoded_len).sum()
     }
 
     /// Reads what [`Batch::encode`] wrote.
@@ -43,6 +43,6 @@ impl Batch {
 
 impl fmt::Display for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} commands", self.0.commands.len())
+        write!(f, "{} commands", self.0.proposals.len())
     }
 }

@@ -19,7 +19,7 @@ use super::record;
 use super::state_machine::{Applied, Observer, StateMachine};
 use super::{LogId, Member, TypeConfig};
 use crate::apply::Reply;
-use crate::apply::command::Command;
+use crate::apply::command::Proposal;
 use crate::engine::{Column, Durability, Engine, EngineError, Reader, WriteBatch};
 use crate::error::StoreError;
 use crate::limits;
@@ -175,8 +175,8 @@ impl<E: Engine> Node<E> {
     }
 
     /// Replicates and applies a command. See [`Proposer::propose`].
-    pub async fn propose(&self, command: Command) -> Reply {
-        self.proposer.propose(command).await
+    pub async fn propose(&self, proposal: impl Into<Proposal>) -> Reply {
+        self.proposer.propose(proposal.into()).await
     }
 
     /// Returns once everything acknowledged before the call can be read here. See [`ReadIndex::wait`].

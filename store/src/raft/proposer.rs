@@ -12,7 +12,7 @@ use super::responder::Responder;
 use super::state_machine::StateMachine;
 use super::{Batch, TypeConfig};
 use crate::apply::Reply;
-use crate::apply::command::Command;
+use crate::apply::command::Proposal;
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::limits;
@@ -20,14 +20,14 @@ use crate::limits;
 /// The way into the log. Clones share one queue.
 #[derive(Clone)]
 pub struct Proposer {
-    queue: mpsc::Sender<Proposal>,
+    queue: mpsc::Sender<Queued>,
     /// Bytes of the commands that wait or are on their way.
     queued_bytes: Arc<AtomicUsize>,
 }
 
-/// A command, and who waits for what becomes of it.
-struct Proposal {
-    command: Command,
+/// A proposal, and who waits for what becomes of it.
+struct Queued {
+    proposal: Proposal,
     client: Client,
 }
 
@@ -58,8 +58,8 @@ impl Proposer {
     /// [`StoreError::TooManyRequests`] when the queue is full; [`StoreError::NoLeader`] and the like when this node
     /// does not lead; [`StoreError::Stopped`] when it is shutting down or has halted: then the command may yet be
     /// applied.
-    pub async fn propose(&self, command: Command) -> Reply {
-        let bytes = command.encoded_len();
+    pub async fn propose(&self, proposal: Proposal) -> Reply {
+        let bytes = proposal.encoded_len();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         let client = Client { answer, bytes, queued_bytes: self.queued_bytes.clone() };
@@ -67,7 +67,7 @@ impl Proposer {
         if before > 0 && before.saturating_add(bytes) > limits::PROPOSAL_QUEUE_BYTES {
             return Err(StoreError::TooManyRequests);
         }
-        self.queue.try_send(Proposal { command, client }).map_err(|error| match error {
+        self.queue.try_send(Queued { proposal, client }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::TooManyRequests,
             mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,
         })?;
@@ -75,17 +75,17 @@ impl Proposer {
     }
 }
 
-async fn run<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, mut proposals: mpsc::Receiver<Proposal>) {
+async fn run<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, mut proposals: mpsc::Receiver<Queued>) {
     let mut held = None;
     loop {
         let first = match held.take() {
-            Some(proposal) => proposal,
+            Some(queued) => queued,
             None => match proposals.recv().await {
-                Some(proposal) => proposal,
+                Some(queued) => queued,
                 None => return,
             },
         };
-        let (commands, clients) = gather(first, &mut proposals, &mut held);
+        let (batch, clients) = gather(first, &mut proposals, &mut held);
         let (committed, on_disk) = oneshot::channel::<()>();
         let responder = Responder::new(
             // Dropped unsent when the batch is refused, which frees the way just as well.
@@ -94,7 +94,7 @@ async fn run<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, mut proposals: 
             },
             move |result: ClientWriteResult<TypeConfig>| answer(clients, result),
         );
-        if let Err(error) = raft.client_write_ff(Batch::new(commands), Some(responder)).await {
+        if let Err(error) = raft.client_write_ff(Batch::new(batch), Some(responder)).await {
             // The clients were dropped with the responder: each hears that the server has stopped.
             tracing::debug!(%error, "raft has stopped");
             return;
@@ -106,12 +106,12 @@ async fn run<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, mut proposals: 
 
 /// Takes what has queued, up to the batch limit. The first proposal that does not fit is `held` for the next batch.
 fn gather(
-    first: Proposal,
-    proposals: &mut mpsc::Receiver<Proposal>,
-    held: &mut Option<Proposal>,
-) -> (Vec<Command>, Vec<Client>) {
+    first: Queued,
+    proposals: &mut mpsc::Receiver<Queued>,
+    held: &mut Option<Queued>,
+) -> (Vec<Proposal>, Vec<Client>) {
     let mut bytes = first.client.bytes;
-    let mut commands = vec![first.command];
+    let mut batch = vec![first.proposal];
     let mut clients = vec![first.client];
     while let Ok(next) = proposals.try_recv() {
         bytes = bytes.saturating_add(next.client.bytes);
@@ -119,10 +119,10 @@ fn gather(
             *held = Some(next);
             break;
         }
-        commands.push(next.command);
+        batch.push(next.proposal);
         clients.push(next.client);
     }
-    (commands, clients)
+    (batch, clients)
 }
 
 fn answer(clients: Vec<Client>, result: ClientWriteResult<TypeConfig>) {

@@ -13,7 +13,7 @@ use prost::Message;
 use super::record::{self, LogIdRecord, MembershipRecord};
 use super::snapshot::{SnapshotBuilder, SnapshotData, SnapshotMeta};
 use super::{Entry, LogId, StoredMembership, TypeConfig};
-use crate::apply::{Command, Outcome, Response, apply};
+use crate::apply::{Command, Outcome, Proposal, Response, apply};
 use crate::engine::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, WriteBatch};
 use crate::error::StoreError;
 use crate::limits;
@@ -106,9 +106,9 @@ impl<E: Engine> StateMachine<E> {
         let mut revision = None;
         for ((entry, responder), outcomes) in round.into_iter().zip(outcomes) {
             let mut replies = Vec::with_capacity(outcomes.len());
-            for (command, outcome) in commands(&entry).iter().zip(outcomes) {
+            for (proposal, outcome) in proposals(&entry).iter().zip(outcomes) {
                 if let Ok(response) = &outcome.reply {
-                    self.observer.took_effect(command, response);
+                    self.observer.took_effect(&proposal.command, response);
                 }
                 revision = Some(outcome.revision);
                 news.extend(outcome.events);
@@ -124,19 +124,19 @@ impl<E: Engine> StateMachine<E> {
     }
 }
 
-fn commands(entry: &Entry) -> &[Command] {
+fn proposals(entry: &Entry) -> &[Proposal] {
     match &entry.payload {
-        EntryPayload::Normal(batch) => batch.commands(),
+        EntryPayload::Normal(batch) => batch.proposals(),
         EntryPayload::Blank | EntryPayload::Membership(_) => &[],
     }
 }
 
-/// Applies the commands of each entry in order, each a transaction of its own.
+/// Applies the proposals of each entry in order, each a transaction of its own.
 fn apply_entries<R: Reader>(
     writer: &mut Writer<'_, R>,
     entries: &[EntryResponder<TypeConfig>],
 ) -> Result<Vec<Vec<Outcome>>, StoreError> {
-    entries.iter().map(|(entry, _)| commands(entry).iter().map(|command| apply(writer, command)).collect()).collect()
+    entries.iter().map(|(entry, _)| proposals(entry).iter().map(|proposal| apply(writer, proposal)).collect()).collect()
 }
 
 impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
@@ -154,7 +154,7 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
         let mut round = Vec::new();
         let mut bytes = 0;
         while let Some((entry, responder)) = entries.try_next().await? {
-            bytes += commands(&entry).iter().map(Command::encoded_len).sum::<usize>();
+            bytes += proposals(&entry).iter().map(Proposal::encoded_len).sum::<usize>();
             round.push((entry, responder));
             if bytes >= limits::APPLY_BYTES {
                 self.apply_round(std::mem::take(&mut round))?;

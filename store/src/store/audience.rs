@@ -43,7 +43,8 @@ impl Observer for Audience {
                 | Command::DeleteRange(_)
                 | Command::Txn(_)
                 | Command::LeaseGrant(_)
-                | Command::Alarm(_),
+                | Command::Alarm(_)
+                | Command::Auth(_),
                 _,
             ) => {}
         }

@@ -23,7 +23,8 @@ fn cost(command: &Command) -> u64 {
         | Command::Compact(_)
         | Command::LeaseRevoke(_)
         | Command::LeaseCheckpoint(_)
-        | Command::Alarm(_) => 0,
+        | Command::Alarm(_)
+        | Command::Auth(_) => 0,
     }
 }
 

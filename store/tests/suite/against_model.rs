@@ -221,12 +221,13 @@ impl<E: Engine> Run<E> {
             Command::Put(request) => check::put(request).is_ok(),
             _ => true,
         });
-        let commands = Entry::decode(Entry { commands }.encode()).unwrap().commands;
+        let entry = Entry { proposals: commands.into_iter().map(Into::into).collect() };
+        let proposals = Entry::decode(entry.encode()).unwrap().proposals;
         let work = |writer: &mut pintle_store::mvcc::Writer<'_, E::Snapshot<'_>>| {
-            commands.iter().map(|command| apply(writer, command)).collect::<Result<Vec<_>, _>>()
+            proposals.iter().map(|proposal| apply(writer, proposal)).collect::<Result<Vec<_>, _>>()
         };
         let outcomes = self.mvcc.write(work, |_| {}).unwrap();
-        for (command, outcome) in commands.iter().zip(outcomes) {
+        for (command, outcome) in proposals.iter().map(|proposal| &proposal.command).zip(outcomes) {
             let before = self.model.revision();
             let expected = self.model_answer(command);
             assert_eq!(shown(outcome.reply), expected, "{command:?}");

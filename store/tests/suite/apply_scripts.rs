@@ -295,7 +295,7 @@ impl Stage {
     }
 
     fn apply(&self, command: &Command) -> Result<String> {
-        let outcome = self.mvcc.write(|writer| apply(writer, command), |_| {})?;
+        let outcome = self.mvcc.write(|writer| apply(writer, &command.clone().into()), |_| {})?;
         let mut text = match outcome.reply? {
             Response::Put(response) => put_text(&response, 0),
             Response::DeleteRange(response) => delete_text(&response, 0),
@@ -303,7 +303,7 @@ impl Stage {
             Response::Compact(_) | Response::LeaseGrant(_) | Response::LeaseRevoke(_) | Response::Alarm(_) => {
                 format!("ok at {}\n", outcome.revision)
             }
-            Response::LeaseCheckpoint(_) => String::new(),
+            Response::LeaseCheckpoint(_) | Response::Auth(_) => String::new(),
         };
         text.extend(outcome.events.iter().map(event_text));
         Ok(text)

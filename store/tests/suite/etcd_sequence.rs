@@ -138,14 +138,16 @@ impl<E: Engine> Node<E> {
     }
 
     fn apply(&mut self, command: &Command) -> Result<Value> {
-        let outcome = self.mvcc.write(|writer| apply(writer, command), |_| {})?;
+        let outcome = self.mvcc.write(|writer| apply(writer, &command.clone().into()), |_| {})?;
         Ok(match outcome.reply? {
             Response::Put(response) => json::put_response(&response),
             Response::DeleteRange(response) => json::delete_range_response(&response),
             Response::Txn(response) => json::txn_response(&response),
             Response::LeaseGrant(response) => json::lease_grant_response(&response),
             Response::Compact(_) | Response::LeaseRevoke(_) => json::header_only(outcome.revision),
-            Response::LeaseCheckpoint(_) | Response::Alarm(_) => panic!("not part of the conversation"),
+            Response::LeaseCheckpoint(_) | Response::Alarm(_) | Response::Auth(_) => {
+                panic!("not part of the conversation")
+            }
         })
     }
 
