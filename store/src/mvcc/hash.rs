@@ -108,7 +108,7 @@ mod tests {
         }
 
         fn run(&self, command: Command) {
-            self.0.write(|writer| apply(writer, &command), |_| {}).unwrap().reply.unwrap();
+            self.0.write(|writer| apply(writer, &command.into()), |_| {}).unwrap().reply.unwrap();
         }
 
         fn put(&self, key: &str, value: &str) {
