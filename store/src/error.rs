@@ -90,6 +90,35 @@ store_errors! {
 
     /// No member has this id.
     MemberNotFound, NotFound, "etcdserver: member not found";
+    /// A member has this id already.
+    MemberExists, FailedPrecondition, "etcdserver: member ID already exist";
+    /// A member is reached by one of these peer URLs already.
+    PeerUrlExists, FailedPrecondition, "etcdserver: Peer URLs already exists";
+    /// Afterwards too few voters would have started.
+    NotEnoughStarted, FailedPrecondition, "etcdserver: re-configuration failed due to not enough started members";
+    /// Peer URLs that are no URLs.
+    MemberBadUrls, InvalidArgument, "etcdserver: given member URLs are invalid";
+    /// A voter has nothing to be promoted to.
+    NotLearner, FailedPrecondition, "etcdserver: can only promote a learner member";
+    /// A learner that lacks too much of the log to be promoted.
+    LearnerNotReady, FailedPrecondition, "etcdserver: can only promote a learner member which is in sync with leader";
+    /// As many learners as are allowed.
+    TooManyLearners, FailedPrecondition, "etcdserver: too many learner members in cluster";
+    /// Leadership cannot be given to this member.
+    BadLeaderTransferee, FailedPrecondition, "etcdserver: bad leader transferee";
+    /// Leadership was not taken over in time.
+    LeaderTransferTimeout, Unknown, "etcdserver: request timed out, leader transfer took too long";
+
+    /// Not a version.
+    DowngradeVersionFormat, InvalidArgument, "etcdserver: wrong downgrade target version format";
+    /// A version that cannot be downgraded to.
+    DowngradeTarget, InvalidArgument, "etcdserver: invalid downgrade target version";
+    /// A downgrade was enabled before.
+    DowngradeInProcess, FailedPrecondition, "etcdserver: cluster has a downgrade job in progress";
+    /// No downgrade was enabled.
+    NoDowngrade, FailedPrecondition, "etcdserver: no inflight downgrade job";
+    /// An enumeration has no such value.
+    UnknownMethod, Unknown, "etcdserver: unknown method";
 
     /// The request has more bytes than allowed.
     RequestTooLarge, InvalidArgument, "etcdserver: request is too large";

@@ -132,6 +132,7 @@ impl Store {
                 name: config.name.clone(),
                 peer_urls: config.peer_urls.clone(),
                 client_urls: config.client_urls.clone(),
+                is_learner: false,
             },
             cluster_token: config.cluster_token.clone(),
             heartbeat_millis: config.heartbeat_millis,

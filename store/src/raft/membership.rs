@@ -13,6 +13,8 @@ pub struct Member {
     pub peer_urls: Vec<String>,
     /// Where clients reach it.
     pub client_urls: Vec<String>,
+    /// Whether it is meant to stay without a vote. One that is not has its vote, or gets it when it has caught up.
+    pub is_learner: bool,
 }
 
 /// The id of a member, from what every member knows about it when the cluster begins, so that all compute the same one:

@@ -15,6 +15,7 @@ pub mod node;
 mod peer;
 pub mod proposer;
 pub mod read_index;
+pub mod reconfigure;
 mod record;
 mod responder;
 pub mod snapshot;

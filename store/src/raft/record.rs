@@ -80,6 +80,20 @@ pub struct MemberRecord {
     pub peer_urls: Vec<String>,
     #[prost(string, repeated, tag = "4")]
     pub client_urls: Vec<String>,
+    #[prost(bool, tag = "5")]
+    pub is_learner: bool,
+}
+
+impl MemberRecord {
+    fn new(id: u64, member: &Member) -> Self {
+        let Member { name, peer_urls, client_urls, is_learner } = member.clone();
+        Self { id, name, peer_urls, client_urls, is_learner }
+    }
+
+    fn into_member(self) -> (u64, Member) {
+        let Self { id, name, peer_urls, client_urls, is_learner } = self;
+        (id, Member { name, peer_urls, client_urls, is_learner })
+    }
 }
 
 /// Decodes a record, naming it in the error.
@@ -146,15 +160,7 @@ impl From<&Membership<u64, Member>> for MembershipRecord {
         Self {
             id: None,
             configs: configs.map(|voters| VotersRecord { ids: voters.iter().copied().collect() }).collect(),
-            members: membership
-                .nodes()
-                .map(|(id, member)| MemberRecord {
-                    id: *id,
-                    name: member.name.clone(),
-                    peer_urls: member.peer_urls.clone(),
-                    client_urls: member.client_urls.clone(),
-                })
-                .collect(),
+            members: membership.nodes().map(|(id, member)| MemberRecord::new(*id, member)).collect(),
         }
     }
 }
@@ -164,11 +170,7 @@ impl TryFrom<MembershipRecord> for Membership<u64, Member> {
 
     fn try_from(record: MembershipRecord) -> Result<Self, EngineError> {
         let configs: Vec<BTreeSet<u64>> = record.configs.into_iter().map(|v| v.ids.into_iter().collect()).collect();
-        let members: BTreeMap<u64, Member> = record
-            .members
-            .into_iter()
-            .map(|m| (m.id, Member { name: m.name, peer_urls: m.peer_urls, client_urls: m.client_urls }))
-            .collect();
+        let members: BTreeMap<u64, Member> = record.members.into_iter().map(MemberRecord::into_member).collect();
         if configs.is_empty() {
             return Ok(Self::default());
         }
