@@ -2,6 +2,9 @@
 
 use std::error::Error;
 
+use protox::prost::Message;
+use tonic_prost_build::FileDescriptorSet;
+
 const FILES: [&str; 6] = [
     "etcd/kv.proto",
     "etcd/auth.proto",
@@ -15,6 +18,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=etcd");
     println!("cargo::rerun-if-changed=grpc");
     let descriptors = protox::compile(FILES, ["."])?;
+    write_descriptors(&descriptors)?;
     tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// What the files declare, for those who need it at run time: the JSON gateway and server reflection. Comments stay out.
+fn write_descriptors(descriptors: &FileDescriptorSet) -> Result<(), Box<dyn Error>> {
+    let mut descriptors = descriptors.clone();
+    for file in &mut descriptors.file {
+        file.source_code_info = None;
+    }
+    let directory = std::env::var("OUT_DIR")?;
+    std::fs::write(std::path::Path::new(&directory).join("descriptors.bin"), descriptors.encode_to_vec())?;
     Ok(())
 }

@@ -34,4 +34,7 @@ mod generated {
 
 pub mod k8s;
 
+/// The descriptors of everything declared in `*/*.proto`: an encoded `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 pub use generated::{authpb, etcdserverpb, health, mvccpb, v3electionpb, v3lockpb};

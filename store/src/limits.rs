@@ -166,3 +166,12 @@ pub const PASSWORDS_AT_ONCE: usize = 2;
 
 /// The strength of hashed passwords unless a flag says otherwise (etcd's `--bcrypt-cost`).
 pub const BCRYPT_COST: u32 = 10;
+
+/// Bytes of JSON that the gateway reads for each byte that the message made of it may have.
+pub const JSON_BYTES_PER_MESSAGE_BYTE: usize = 4;
+
+/// JSON values inside each other that the gateway reads, as Go's `encoding/json` does.
+pub const JSON_DEPTH: usize = 10_000;
+
+/// Messages inside each other that are read, whatever they are encoded as.
+pub const MESSAGE_DEPTH: usize = 100;

@@ -4,6 +4,7 @@ mod cluster;
 mod health;
 mod kv;
 mod lease;
+mod local;
 mod maintenance;
 mod status;
 mod watch;
@@ -19,6 +20,7 @@ pub use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
+pub use self::local::{Failure, Responses};
 use crate::error::StoreError;
 use crate::limits::REQUEST_OVERHEAD_BYTES;
 use crate::store::Store;
@@ -29,6 +31,7 @@ use crate::watch::StreamSettings;
 pub struct Services {
     store: Store,
     routes: Routes,
+    max_message_bytes: usize,
 }
 
 impl Services {
@@ -51,7 +54,12 @@ impl Services {
                 .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(store.clone())))
                 .add_service(HealthServer::new(health::HealthService))
                 .prepare();
-        Self { store, routes }
+        Self { store, routes, max_message_bytes }
+    }
+
+    /// Bytes that an encoded request may have.
+    pub fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes
     }
 
     /// Answers one request.

@@ -2,6 +2,7 @@
 
 mod authority;
 mod endpoint;
+mod gateway;
 mod health;
 mod listener;
 mod server;

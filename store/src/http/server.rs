@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::LenientAuthority;
+use super::gateway::{self, is_gateway};
 use super::health;
 use super::listener::{BindError, Connection, Listener};
 use crate::grpc::{Body, Services, is_grpc};
@@ -188,6 +189,7 @@ impl Handler {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         match &self.services {
             Some(services) if is_grpc(request.headers()) => services.call(request).await,
+            Some(services) if is_gateway(request.uri().path()) => gateway::answer(services, request).await,
             _ => health::answer(&self.store, &request).await.map(|body| Body::new(http_body_util::Full::new(body))),
         }
     }
