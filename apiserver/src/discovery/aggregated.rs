@@ -1,10 +1,8 @@
 //! Aggregated discovery: every group, version and resource in one document (`apidiscovery.k8s.io/v2`).
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
-use sha2::{Digest, Sha512};
 
+use super::digest::digest;
 use crate::resources::spec::{GroupSpec, ResourceSpec, ResourceTable, SubresourceSpec};
 use crate::schema::GroupVersionKind;
 
@@ -32,12 +30,8 @@ pub fn document(table: &ResourceTable, core: bool) -> serde_json::Result<Aggrega
     };
     let mut body = serde_json::to_vec(&list)?;
     body.push(b'\n');
-    let etag = Sha512::digest(&body).iter().fold(String::from("\""), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02X}");
-        text
-    });
-    Ok(Aggregated { body, etag: etag + "\"" })
+    let etag = format!("\"{}\"", digest(&body));
+    Ok(Aggregated { body, etag })
 }
 
 fn describe<'a>(table: &'a ResourceTable, group: &'a GroupSpec) -> Group<'a> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::validation::field::go_quote;
+use crate::go_syntax::go_quote;
 
 /// Prints a decoded JSON value as Go's verb `%v` prints an `interface{}`: `map[a:1 b:[x y]]`.
 pub fn value(value: &Value) -> String {

@@ -147,6 +147,12 @@ impl Quantity {
         wanted.and_then(|mantissa| i64::try_from(mantissa).ok()).unwrap_or(limit)
     }
 
+    /// The value in billionths, the finest that is kept; what 128 bits do not hold saturates.
+    pub fn nanos(&self) -> i128 {
+        let limit = if self.mantissa < 0 { i128::MIN } else { i128::MAX };
+        self.mantissa_at(NANO).unwrap_or(limit)
+    }
+
     /// Whether it is a whole number.
     pub fn is_integer(&self) -> bool {
         self.exponent >= 0 || scaled_up(self.mantissa, -self.exponent).1

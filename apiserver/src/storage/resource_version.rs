@@ -1,7 +1,7 @@
 //! `resourceVersion` parameters.
 
 use super::error::Error;
-use crate::validation::field::go_quote;
+use crate::go_syntax::go_quote;
 
 /// The revision that a parameter names; 0 if it is empty.
 pub fn parse(text: &str) -> Result<u64, Error> {

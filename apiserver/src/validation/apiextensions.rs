@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::admissionregistration::default_client_config;
 use super::edit::{is_empty, object, set, set_absent, set_empty, text, within, within_new};
-use super::field::{Error, Errors, go_quote};
+use super::field::{Error, Errors};
 use super::node::Node;
 use super::{formats, go_struct, meta, webhooks};
+use crate::go_syntax::go_quote;
 
 /// Defaults of a custom resource definition.
 pub fn default_definition(definition: &mut Value) {

@@ -7,10 +7,11 @@
 use serde_json::{Map, Value, json};
 
 use super::edit::{Fields, each, is_absent, is_empty, object, set, set_absent, set_empty, text, within};
-use super::field::{Error, Errors, go_json};
+use super::field::{Error, Errors};
 use super::node::Node;
 use super::quantity::Quantity;
 use super::{formats, meta, resources};
+use crate::go_syntax::go_json;
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";

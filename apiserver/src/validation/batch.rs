@@ -5,9 +5,10 @@
 use serde_json::Value;
 
 use super::edit::{Fields, each, is_absent, object, set_absent, set_empty, within};
-use super::field::{BadValue, Error, Errors, go_quote};
+use super::field::{BadValue, Error, Errors};
 use super::node::Node;
 use super::{container, formats, go_struct, meta, pod, schedule};
+use crate::go_syntax::go_quote;
 
 /// Defaults of a job: its labels are its template's.
 pub fn default_job(job: &mut Value) {

@@ -5,10 +5,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::field::{Error, Errors, go_quote};
+use super::field::{Error, Errors};
 use super::formats::{self, Messages};
 use super::meta;
 use super::node::Node;
+use crate::go_syntax::go_quote;
 
 const USAGES: &[&str] = &[
     "any",

@@ -5,10 +5,11 @@
 use serde_json::{Value, json};
 
 use super::edit::{Fields, add_missing, each, is_empty, object, set, set_empty, text, within, within_new};
-use super::field::{Error, Errors, Path, go_quote};
+use super::field::{Error, Errors, Path};
 use super::node::Node;
 use super::quantity::Quantity;
 use super::{addresses, formats, go_struct, meta, pod, resources};
+use crate::go_syntax::go_quote;
 
 /// The label by which every namespace can be selected by name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::field::{BadValue, go_json};
+use super::field::BadValue;
+use crate::go_syntax::go_json;
 use crate::schema::{Field, Form, Type, ValueType, builtin};
 
 /// Shows a value of the named type.

@@ -4,9 +4,10 @@
 
 use serde_json::Value;
 
-use super::field::{BadValue, Error, Errors, Path, go_json, go_quote, is_print};
+use super::field::{BadValue, Error, Errors, Path};
 use super::formats::{self, Messages};
 use super::node::Node;
+use crate::go_syntax::{go_json, go_quote, is_print};
 
 /// Keys and values of all annotations of an object together.
 const ANNOTATIONS_MAX_BYTES: usize = 256 * 1024;

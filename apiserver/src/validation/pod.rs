@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::edit::{
     Fields, add_missing, each, is_absent, is_empty, object, set, set_absent, set_empty, text, within, within_new,
 };
-use super::field::{Error, Errors, Path, go_quote};
+use super::field::{Error, Errors, Path};
 use super::node::Node;
 use super::quantity::Quantity;
 use super::{addresses, affinity, container, formats, go_struct, image, meta, paths, resources, volume};
+use crate::go_syntax::go_quote;
 
 /// The lists of containers of a pod.
 const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];

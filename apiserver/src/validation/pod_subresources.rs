@@ -4,9 +4,10 @@
 
 use serde_json::Value;
 
-use super::field::{Error, Errors, Path, go_quote};
+use super::field::{Error, Errors, Path};
 use super::node::Node;
 use super::{meta, pod};
+use crate::go_syntax::go_quote;
 use crate::resources::pods::qos;
 
 /// Resources that can change while a container runs.

@@ -2,7 +2,7 @@
 //!
 //! Upstream: `robfig/cron`, whose error texts clients see.
 
-use super::field::go_quote;
+use crate::go_syntax::go_quote;
 
 /// Names, least and greatest value of each field.
 const FIELDS: [(&[&str], u32, u32); 5] = [

@@ -3,10 +3,11 @@
 //! Upstream: `pkg/apis/core/v1/defaults.go`, `pkg/apis/core/validation/validation.go`.
 
 use super::edit::{Fields, each, is_absent, is_empty, object, set, set_absent, set_empty, text, within};
-use super::field::{BadValue, Error, Errors, Path, go_quote};
+use super::field::{BadValue, Error, Errors, Path};
 use super::node::Node;
 use super::quantity::Quantity;
 use super::{affinity, certificates, container, formats, go_struct, image, meta, paths};
+use crate::go_syntax::go_quote;
 
 /// `0644`, the mode of files from config maps, secrets and the like.
 const DEFAULT_FILE_MODE: i64 = 0o644;

@@ -15,7 +15,7 @@ pub fn url(node: &Node<'_>, errors: &mut Errors) {
     if let Some(reason) = unparsable(text) {
         errors.push(node.required(format!(
             "url must be a valid URL: parse {}: {reason}{FORM}",
-            super::field::go_quote(node.str())
+            crate::go_syntax::go_quote(node.str())
         )));
         return;
     }

@@ -4,12 +4,13 @@ use serde_json::{Map, Value};
 
 use crate::codec::base64;
 use crate::codec::time::{Instant, Layout};
+use crate::go_syntax::go_quote;
 use crate::object::quantity::Quantity;
 use crate::schema::complete::{finish, zero};
 use crate::schema::types::{Form, Type, TypeRef, ValueType};
 
 use super::walk::Walk;
-use super::{DecodeError, number, scan, text};
+use super::{DecodeError, number, scan};
 
 /// What to do about unknown and duplicate fields (`?fieldValidation=`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -520,7 +521,7 @@ impl<'t> Decoder<'t> {
         }
         let mut path = self.path.clone();
         join(&mut path, name);
-        let fault = format!("{what} {}", text::go_quote(&path));
+        let fault = format!("{what} {}", go_quote(&path));
         if !self.faults.contains(&fault) {
             self.faults.push(fault);
         }

@@ -11,7 +11,6 @@ mod text;
 mod walk;
 
 pub use decode::{Decoded, FieldValidation, TypeMeta, decode, decode_any, decode_unstructured, type_meta};
-pub use text::go_quote;
 pub(super) use walk::Walk;
 
 pub use encode::{encode, encode_field_set, encode_unstructured, write, write_string, write_unstructured};

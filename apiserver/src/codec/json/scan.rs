@@ -202,7 +202,7 @@ fn invalid(byte: u8, context: &str) -> DecodeError {
     let quoted = match byte {
         b'\'' => "\\'".to_owned(),
         b'"' => "\"".to_owned(),
-        _ => super::text::go_quote_inner(&char::from(byte).to_string()),
+        _ => crate::go_syntax::go_escape(&char::from(byte).to_string()),
     };
     DecodeError::Syntax(format!("invalid character '{quoted}' {context}"))
 }

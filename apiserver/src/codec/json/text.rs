@@ -1,4 +1,4 @@
-//! Strings as Go reads and quotes them.
+//! Strings as Go's JSON decoder reads them.
 
 /// The content of a JSON string between its quotes, which the scanner has checked. What is not UTF-8, and half of a
 /// surrogate pair, becomes U+FFFD.
@@ -53,35 +53,6 @@ fn code_unit(escaped: &[u8]) -> u32 {
     digits.and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0)
 }
 
-/// A text in quotes, as Go's verb `%q` prints it.
-pub fn go_quote(text: &str) -> String {
-    format!("\"{}\"", go_quote_inner(text))
-}
-
-/// The text between the quotes of `%q`.
-pub fn go_quote_inner(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            '\0'..' ' | '\u{7f}' => out.extend(["\\x", &format!("{:02x}", u32::from(c))]),
-            '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
-                out.extend(["\\u", &format!("{:04x}", u32::from(c))]);
-            }
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +61,5 @@ mod tests {
     fn escapes() {
         assert_eq!(unescape(br"a\n\u00e9\ud83d\ude00\ud800x\/"), "a\né😀\u{fffd}x/");
         assert_eq!(unescape(b"\xff"), "\u{fffd}");
-        assert_eq!(go_quote("a\"\\\n\0é"), r#""a\"\\\n\x00é""#);
     }
 }

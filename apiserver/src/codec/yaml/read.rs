@@ -6,6 +6,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_json::{Map, Value};
 
 use crate::codec::{base64, json};
+use crate::go_syntax::go_quote;
 use crate::limits::{JSON_DEPTH_MAX, YAML_EXPANDED_BYTES_MAX};
 
 use super::scalar;
@@ -174,7 +175,7 @@ impl<'t> Loader<'t> {
             Value::Object(other) => {
                 for (key, value) in other {
                     if map.contains_key(&key) {
-                        self.duplicate(&json::go_quote(&key), line);
+                        self.duplicate(&go_quote(&key), line);
                     }
                     map.insert(key, value);
                 }
@@ -302,7 +303,7 @@ fn key_text(key: &Value) -> Result<String, Error> {
 /// A key as Go's verb `%#v` prints it.
 fn go_syntax(key: &Value) -> String {
     match key {
-        Value::String(text) => json::go_quote(text),
+        Value::String(text) => go_quote(text),
         other => other.to_string(),
     }
 }

@@ -1,14 +1,13 @@
 //! How the documents are asked for and answered: media types, tags, and addresses that name a hash.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::Value;
-use sha2::{Digest, Sha512};
 
 use super::v3::Document;
 use super::{gnostic, v2, v3};
+use crate::discovery::digest::digest;
 use crate::resources::{self, ResourceTable};
 use crate::schema::{Registry, builtin};
 
@@ -128,11 +127,7 @@ impl<'a> Documents<'a> {
 impl Document {
     /// A document of that text.
     pub fn new(body: Vec<u8>) -> Self {
-        let hash = Sha512::digest(&body).iter().fold(String::new(), |mut hash, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hash, "{byte:02X}");
-            hash
-        });
+        let hash = digest(&body);
         Self { body: body.into(), hash }
     }
 }

@@ -98,7 +98,7 @@ impl ListAtom<'_> {
             }
         }
         if key.is_empty() && !keys.is_empty() {
-            let names: Vec<_> = keys.iter().map(|name| crate::validation::field::go_quote(name)).collect();
+            let names: Vec<_> = keys.iter().map(|name| crate::go_syntax::go_quote(name)).collect();
             return Err(format!(
                 "associative list with keys has an element that omits all key fields [{}] (and doesn't have default \
                  values for any key fields)",

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::go_syntax::{go_json, go_quote};
 use crate::object::go_text;
-use crate::validation::field::{go_json, go_quote};
 
 /// A way from the root of an object to one of its fields.
 pub type Path = Vec<PathElement>;

@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::Context;
+use crate::go_syntax::go_quote;
 use crate::object::fields::{self, Comparison, FieldSet, Path, Shape};
 use crate::object::meta;
 use crate::validation;
-use crate::validation::field::go_quote;
 
 /// Managers that have entries from updates; the oldest are merged into one when there are more.
 const UPDATE_MANAGERS_MAX: usize = 10;

@@ -13,11 +13,11 @@ pub(super) use self::managers::{Changes, Conflict, Entry, ManagerId, Managers, O
 pub use self::scale::{of_parent, of_scale};
 use super::fields::{self, Duplicates, FieldSet, Shape};
 use super::meta;
+use crate::go_syntax::is_print;
 use crate::schema::builtin::registry;
 use crate::schema::complete;
 use crate::schema::registry::GroupVersionKind;
 use crate::schema::types::{Type, TypeRef};
-use crate::validation::field::is_print;
 
 /// Length of a manager's name, in bytes.
 const MANAGER_BYTES_MAX: usize = 128;

@@ -9,13 +9,13 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::error::Status;
+use crate::go_syntax::go_json;
 use crate::object::fields::{self, Duplicates, FieldSet, display_path};
 use crate::object::managed_fields::{
     Changes, Conflict, Context, Entry, ManagerId, Managers, Operation, label, never_managed, update_managers,
 };
 use crate::object::meta;
 use crate::schema::registry::GroupVersionKind;
-use crate::validation::field::go_json;
 
 /// The annotation in which client-side apply remembers what it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::PatchError;
 use super::merge::json_kind;
+use crate::go_syntax::go_quote;
 use crate::limits::{JSON_DEPTH_MAX, JSON_PATCH_COPY_BYTES_MAX, JSON_PATCH_OPERATIONS_MAX};
-use crate::validation::field::go_quote;
 
 /// A decoded JSON patch.
 #[derive(Debug, Clone, PartialEq)]
@@ -444,7 +444,8 @@ mod tests {
             let patch = Value::Array(patch);
             let mut theirs = doc.clone();
             let parsed: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
-            if json_patch::patch(&mut theirs, &parsed).is_ok() {
+            // The one that undoes a patch that fails panics when it cannot.
+            if json_patch::patch_unsafe(&mut theirs, &parsed).is_ok() {
                 prop_assert_eq!(apply(&doc, &patch).unwrap(), theirs);
             }
         }

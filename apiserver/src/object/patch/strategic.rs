@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::PatchError;
+use crate::go_syntax::go_quote as quote;
 use crate::object::go_text::{self, string_verb, type_name};
 use crate::schema::types::{Field, Form, PatchStrategy, Type, ValueType};
-use crate::validation::field::go_quote as quote;
 
 type Object = Map<String, Value>;
 

@@ -6,8 +6,8 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::parse;
+use crate::go_syntax::go_quote as quote;
 use crate::limits::SELECTOR_BYTES_MAX;
-use crate::validation::field::go_quote as quote;
 use crate::validation::formats;
 
 /// A set of labels that a selector can look into.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::label::{Operator, Requirement, label_key_problem};
-use crate::validation::field::go_quote as quote;
+use crate::go_syntax::go_quote as quote;
 
 /// Parses a selector into its requirements, in the order of the text.
 pub(super) fn requirements(text: &str) -> Result<Vec<Requirement>, String> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::column::{AGE, CONTAINERS, Doc, IMAGES, NAME, integer, string};
+use super::column::{AGE, CONTAINERS, Column, Doc, IMAGES, NAME, integer, string};
 use super::duration::age;
 use super::read::{at, flag, int, list, map, text};
 use super::{Printer, cells, format};
@@ -23,40 +23,32 @@ pub fn printer(kind: &str) -> Option<&'static Printer> {
     }
 }
 
+/// What sets of replicas show, described by the fields of their own types.
+const fn replica_columns(spec: &'static str, status: &'static str) -> [Column; 8] {
+    [
+        NAME,
+        integer("Desired", Doc::Field(spec, "replicas")),
+        integer("Current", Doc::Field(status, "replicas")),
+        integer("Ready", Doc::Field(status, "readyReplicas")),
+        AGE,
+        CONTAINERS.wide(),
+        IMAGES.wide(),
+        string("Selector", Doc::Field(spec, "selector")).wide(),
+    ]
+}
+
 static REPLICATION_CONTROLLER: Printer = {
     const SPEC: &str = "io.k8s.api.core.v1.ReplicationControllerSpec";
     const STATUS: &str = "io.k8s.api.core.v1.ReplicationControllerStatus";
-    Printer::new(
-        &[
-            NAME,
-            integer("Desired", Doc::Field(SPEC, "replicas")),
-            integer("Current", Doc::Field(STATUS, "replicas")),
-            integer("Ready", Doc::Field(STATUS, "readyReplicas")),
-            AGE,
-            CONTAINERS.wide(),
-            IMAGES.wide(),
-            string("Selector", Doc::Field(SPEC, "selector")).wide(),
-        ],
-        |object, now| replicas(object, now, &format::labels(map(object, "spec.selector"))),
-    )
+    const COLUMNS: [Column; 8] = replica_columns(SPEC, STATUS);
+    Printer::new(&COLUMNS, |object, now| replicas(object, now, &format::labels(map(object, "spec.selector"))))
 };
 
 static REPLICA_SET: Printer = {
     const SPEC: &str = "io.k8s.api.apps.v1.ReplicaSetSpec";
     const STATUS: &str = "io.k8s.api.apps.v1.ReplicaSetStatus";
-    Printer::new(
-        &[
-            NAME,
-            integer("Desired", Doc::Field(SPEC, "replicas")),
-            integer("Current", Doc::Field(STATUS, "replicas")),
-            integer("Ready", Doc::Field(STATUS, "readyReplicas")),
-            AGE,
-            CONTAINERS.wide(),
-            IMAGES.wide(),
-            string("Selector", Doc::Field(SPEC, "selector")).wide(),
-        ],
-        |object, now| replicas(object, now, &format::label_selector(at(object, "spec.selector"))),
-    )
+    const COLUMNS: [Column; 8] = replica_columns(SPEC, STATUS);
+    Printer::new(&COLUMNS, |object, now| replicas(object, now, &format::label_selector(at(object, "spec.selector"))))
 };
 
 fn replicas(object: &Value, now: Timestamp, selector: &str) -> Vec<Value> {
