@@ -8,6 +8,7 @@ pub mod case;
 pub mod cli;
 pub mod error;
 pub mod histogram;
+pub mod history;
 pub mod kube;
 pub mod measure;
 pub mod proc_stat;
