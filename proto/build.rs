@@ -5,18 +5,20 @@ use std::error::Error;
 use protox::prost::Message;
 use tonic_prost_build::FileDescriptorSet;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "etcd/kv.proto",
     "etcd/auth.proto",
     "etcd/rpc.proto",
     "etcd/lock.proto",
     "etcd/election.proto",
     "grpc/health.proto",
+    "peer/peer.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=etcd");
     println!("cargo::rerun-if-changed=grpc");
+    println!("cargo::rerun-if-changed=peer");
     let descriptors = protox::compile(FILES, ["."])?;
     write_descriptors(&descriptors)?;
     tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;

@@ -30,6 +30,10 @@ mod generated {
     pub mod health {
         tonic::include_proto!("grpc.health.v1");
     }
+    /// What members say to each other (`peerpb`).
+    pub mod peerpb {
+        tonic::include_proto!("peerpb");
+    }
 }
 
 pub mod k8s;
@@ -37,4 +41,4 @@ pub mod k8s;
 /// The descriptors of everything declared in `*/*.proto`: an encoded `FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-pub use generated::{authpb, etcdserverpb, health, mvccpb, v3electionpb, v3lockpb};
+pub use generated::{authpb, etcdserverpb, health, mvccpb, peerpb, v3electionpb, v3lockpb};

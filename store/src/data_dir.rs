@@ -4,7 +4,8 @@
 //! DIR/format    "pintle-store 1": written last when the directory is made
 //! DIR/lock      locked while a store is open
 //! DIR/raft/     log and vote
-//! DIR/state/    what the log amounts to
+//! DIR/state/    what the log amounts to; state.N/ is what a snapshot replaced it by, until the next start
+//! DIR/snapshots/ snapshots on their way to and from other members
 //! ```
 
 use std::fs::{self, File, TryLockError};
@@ -97,6 +98,11 @@ impl DataDir {
     /// Where the state's database lies.
     pub fn state(&self) -> PathBuf {
         self.path.join("state")
+    }
+
+    /// Where snapshots lie on their way to and from other members.
+    pub fn snapshots(&self) -> PathBuf {
+        self.path.join("snapshots")
     }
 
     fn check_format(&self, text: &str) -> Result<(), DataDirError> {

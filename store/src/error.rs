@@ -47,6 +47,17 @@ macro_rules! store_errors {
         }
 
         impl StoreError {
+            /// The error that reads like this, as another member says it.
+            pub fn from_text(text: &str) -> Self {
+                match text {
+                    $($text => StoreError::$name,)*
+                    _ => {
+                        tracing::error!(error = text, "another member reports an error");
+                        StoreError::Unhealthy
+                    }
+                }
+            }
+
             /// The gRPC code this error is answered with.
             pub fn code(&self) -> Code {
                 match self {
@@ -176,6 +187,10 @@ store_errors! {
     Stopped, Unavailable, "etcdserver: server stopped";
     /// It took too long.
     Timeout, Unavailable, "etcdserver: request timed out";
+    /// It took too long, and the leader failed meanwhile.
+    TimeoutLeaderFailed, Unavailable, "etcdserver: request timed out, possibly due to previous leader failure";
+    /// It took too long, and other members cannot be reached.
+    TimeoutConnectionLost, Unavailable, "etcdserver: request timed out, possibly due to connection lost";
     /// Too few members are healthy.
     Unhealthy, Unavailable, "etcdserver: unhealthy cluster";
     /// Members disagree about the data.
@@ -202,6 +217,12 @@ mod tests {
         assert!(StoreError::Compacted.is_deterministic());
         assert!(!StoreError::Engine(EngineError("disk".into())).is_deterministic());
         assert!(!StoreError::CorruptData("live value").is_deterministic());
+    }
+
+    #[test]
+    fn errors_are_known_by_their_text() {
+        assert!(matches!(StoreError::from_text("etcdserver: no leader"), StoreError::NoLeader));
+        assert!(matches!(StoreError::from_text("disk on fire"), StoreError::Unhealthy));
     }
 
     #[test]

@@ -175,3 +175,24 @@ pub const JSON_DEPTH: usize = 10_000;
 
 /// Messages inside each other that are read, whatever they are encoded as.
 pub const MESSAGE_DEPTH: usize = 100;
+
+/// How long readers of a state that a snapshot replaced may take; then they fail.
+pub const REPLACED_STATE_GRACE: Duration = Duration::from_secs(5);
+
+/// Batches of proposals that wait for a majority at the same time.
+pub const PROPOSED_BATCHES: usize = 64;
+
+/// How long commands gather for the next batch, if the last one takes that long to reach a majority.
+pub const BATCH_GATHERING: Duration = Duration::from_millis(20);
+
+/// How long until a batch that a node refused, because it does not lead, is proposed again.
+pub const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(10);
+
+/// How often proposals whose clients have gone are forgotten while nobody leads.
+pub const LEADER_WAIT_TICK: Duration = Duration::from_millis(100);
+
+/// How long a follower waits to apply what the leader has, or to be answered by it.
+pub const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long until a follower asks again for a read index (etcd's `readIndexRetryTime` is five times that).
+pub const READ_INDEX_AGAIN_AFTER: Duration = Duration::from_millis(100);

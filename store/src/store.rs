@@ -29,7 +29,8 @@ use crate::lease::{Leases, expiry};
 use crate::limits;
 use crate::mvcc::Mvcc;
 use crate::raft::Member;
-use crate::raft::node::{Node, StartConfig, StartError};
+use crate::raft::network::Alone;
+use crate::raft::node::{self, Founding, Node, StartConfig, StartError};
 use crate::watch::Watches;
 
 /// How to open a store.
@@ -127,14 +128,18 @@ impl Store {
         let state = Arc::new(RocksEngine::open_state(&directory.state(), &memory)?);
         let state_damaged = |error: StoreError| damaged(directory.state(), &error);
         let mvcc = Arc::new(Mvcc::open(state).map_err(state_damaged)?);
+        let member = Member {
+            name: config.name.clone(),
+            peer_urls: config.peer_urls.clone(),
+            client_urls: config.client_urls.clone(),
+            is_learner: false,
+        };
         let start = StartConfig {
-            member: Member {
-                name: config.name.clone(),
-                peer_urls: config.peer_urls.clone(),
-                client_urls: config.client_urls.clone(),
-                is_learner: false,
-            },
+            member: member.clone(),
             cluster_token: config.cluster_token.clone(),
+            founding: Founding::New(vec![member]),
+            transport: Arc::new(Alone),
+            snapshots: directory.snapshots(),
             heartbeat_millis: config.heartbeat_millis,
             election_millis: config.election_millis,
         };
@@ -156,6 +161,7 @@ impl Store {
             StartError::Engine(error) => damaged(directory.raft(), &error),
             error => OpenError::Start(error),
         })?;
+        node.ready().await.map_err(OpenError::Start)?;
         let tasks = Mutex::default();
         let store = Self(Arc::new(Inner { node, mvcc, watches, leases, config, tasks, databases, directory }));
         store.start_tasks(compacted);
@@ -275,7 +281,7 @@ impl Store {
 
     /// How long a write may take: a disk that syncs slowly and an election on the way (etcd's `ReqTimeout`).
     fn request_timeout(&self) -> Duration {
-        limits::SLOW_WRITE + Duration::from_millis(self.0.config.election_millis.saturating_mul(2))
+        node::request_timeout(Duration::from_millis(self.0.config.election_millis))
     }
 
     /// Refuses what does not fit, and lets all members know that the store is full.

@@ -5,6 +5,7 @@ mod auth;
 pub mod command;
 mod kv;
 mod lease;
+pub mod reply;
 
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::mvccpb::Event;

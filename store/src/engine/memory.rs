@@ -1,8 +1,9 @@
 //! An engine in memory, for tests: persistent ordered maps, so that a snapshot is a copy of their roots.
 
 use std::ops::Bound;
+use std::path::Path;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use imbl::OrdMap;
 use parking_lot::RwLock;
 
@@ -133,6 +134,57 @@ impl Engine for MemoryEngine {
     fn flush(&self) -> Result<(), EngineError> {
         Ok(())
     }
+
+    fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
+        let columns = self.columns.read().clone();
+        let mut out = Vec::new();
+        for (column, map) in (0_u8..).zip(&columns) {
+            for (key, value) in map {
+                out.push(column);
+                for part in [key, value] {
+                    out.extend_from_slice(&(part.len() as u64).to_be_bytes());
+                    out.extend_from_slice(part);
+                }
+            }
+        }
+        let written = std::fs::create_dir(directory).and_then(|()| std::fs::write(directory.join(CONTENTS), out));
+        written.map_err(|error| EngineError(error.to_string()))
+    }
+
+    fn read_checkpoint(&self, directory: &Path, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        let columns = read_contents(directory)?;
+        Ok(columns[column as usize].get(key).cloned())
+    }
+
+    fn replace(&self, directory: &Path) -> Result<(), EngineError> {
+        *self.columns.write() = read_contents(directory)?;
+        std::fs::remove_dir_all(directory).map_err(|error| EngineError(error.to_string()))
+    }
+}
+
+/// The file of a checkpoint.
+const CONTENTS: &str = "contents";
+
+fn read_contents(directory: &Path) -> Result<Columns, EngineError> {
+    let bytes = std::fs::read(directory.join(CONTENTS)).map_err(|error| EngineError(error.to_string()))?;
+    let mut bytes = Bytes::from(bytes);
+    let mut columns = Columns::default();
+    while bytes.has_remaining() {
+        let entry = read_entry(&mut bytes).ok_or_else(|| EngineError("the checkpoint is cut short".to_owned()))?;
+        let (column, key, value) = entry;
+        let map = columns.get_mut(usize::from(column));
+        map.ok_or_else(|| EngineError("the checkpoint has an unknown column".to_owned()))?.insert(key, value);
+    }
+    Ok(columns)
+}
+
+fn read_entry(bytes: &mut Bytes) -> Option<(u8, Bytes, Bytes)> {
+    let column = bytes.try_get_u8().ok()?;
+    let mut part = || {
+        let length = usize::try_from(bytes.try_get_u64().ok()?).ok()?;
+        (length <= bytes.len()).then(|| bytes.split_to(length))
+    };
+    Some((column, part()?, part()?))
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub mod schema;
 pub mod span;
 mod wal;
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 pub use schema::Column;
@@ -131,4 +133,15 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Makes everything written so far durable, all columns at the same point.
     fn flush(&self) -> Result<(), EngineError>;
+
+    /// Copies the contents of one moment into files in `directory`, which must not exist. Writers are not held up.
+    fn checkpoint(&self, directory: &Path) -> Result<(), EngineError>;
+
+    /// Looks up a key in what [`Engine::checkpoint`] wrote to `directory`.
+    fn read_checkpoint(&self, directory: &Path, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
+
+    /// Replaces everything by what [`Engine::checkpoint`] wrote to `directory`, which is used up. Durable when it
+    /// returns, and atomic: after a crash at any point either the old or the new contents are found. Readers that exist
+    /// keep seeing the old ones, or fail.
+    fn replace(&self, directory: &Path) -> Result<(), EngineError>;
 }

@@ -4,10 +4,14 @@
 //! acknowledged and refuses to open when the log is damaged anywhere but at its torn end. `state/` has no write-ahead
 //! log at all: its columns flush together, the applied index among them, and the raft log is replayed from there.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType,
     DBRawIteratorWithThreadMode, DBRecoveryMode, DBWithThreadMode, FlushOptions, LogLevel, MultiThreaded, Options,
@@ -15,6 +19,7 @@ use rocksdb::{
 };
 
 use super::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, Write, WriteBatch, wal};
+use crate::limits;
 
 type Db = DBWithThreadMode<MultiThreaded>;
 
@@ -68,20 +73,45 @@ pub enum OpenError {
 
 /// One open RocksDB.
 pub struct RocksEngine {
-    db: Db,
+    path: PathBuf,
+    memory: Memory,
+    oldest: Generation,
+    /// One replacement at a time.
+    replacing: Mutex<()>,
     columns: &'static [Column],
     buffered: WriteOptions,
     synced: WriteOptions,
 }
 
+/// A database, and the one that has taken its place. What was replaced stays until the engine is dropped, emptied once
+/// nobody reads it: so a reader can borrow it from the engine.
+struct Generation {
+    db: Db,
+    number: u64,
+    /// Cloned by every reader.
+    readers: Arc<()>,
+    next: OnceLock<Box<Generation>>,
+}
+
+impl Generation {
+    fn new(db: Db, number: u64) -> Self {
+        Self { db, number, readers: Arc::default(), next: OnceLock::new() }
+    }
+
+    fn column(&self, column: Column) -> Result<Arc<BoundColumnFamily<'_>>, EngineError> {
+        self.db
+            .cf_handle(column.name())
+            .ok_or_else(|| EngineError(format!("column {} is not part of this database", column.name())))
+    }
+}
+
 impl RocksEngine {
     /// Opens, or creates, the `state/` database.
     pub fn open_state(path: &Path, memory: &Memory) -> Result<Self, OpenError> {
-        let mut options = database_options(memory);
-        options.set_atomic_flush(true);
+        settle(path).map_err(|cause| OpenError::Unusable { path: path.to_owned(), cause: cause.to_string() })?;
         let mut buffered = WriteOptions::default();
         buffered.disable_wal(true);
-        Self::open(path, &options, memory, Column::STATE, buffered)
+        Self::open(path, &state_options(memory), memory, Column::STATE, buffered)
     }
 
     /// Opens, or creates, the `raft/` database.
@@ -106,19 +136,93 @@ impl RocksEngine {
         columns: &'static [Column],
         buffered: WriteOptions,
     ) -> Result<Self, OpenError> {
-        let families =
-            columns.iter().map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(*column, memory)));
-        let db = Db::open_cf_descriptors(options, path, families).map_err(|error| open_error(path, &error))?;
+        let db = Db::open_cf_descriptors(options, path, families(columns, memory))
+            .map_err(|error| open_error(path, &error))?;
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
-        Ok(Self { db, columns, buffered, synced })
+        Ok(Self {
+            path: path.to_owned(),
+            memory: memory.clone(),
+            oldest: Generation::new(db, 0),
+            replacing: Mutex::default(),
+            columns,
+            buffered,
+            synced,
+        })
     }
 
-    fn column(&self, column: Column) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, EngineError> {
-        self.db
-            .cf_handle(column.name())
-            .ok_or_else(|| EngineError(format!("column {} is not part of this database", column.name())))
+    fn current(&self) -> &Generation {
+        let mut generation = &self.oldest;
+        while let Some(next) = generation.next.get() {
+            generation = next;
+        }
+        generation
     }
+
+    /// Waits a little for the readers of a generation that was replaced, then lets go of its contents.
+    fn retire(&self, generation: &Generation) -> Result<(), EngineError> {
+        let deadline = Instant::now() + limits::REPLACED_STATE_GRACE;
+        while Arc::strong_count(&generation.readers) > 1 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for column in self.columns {
+            generation.db.drop_cf(column.name()).map_err(engine_error)?;
+        }
+        Ok(())
+    }
+}
+
+/// Finishes what [`RocksEngine::replace`] began: of the databases beside `path` the last one is what `path` shall hold.
+fn settle(path: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Ok(());
+    };
+    let mut found = Vec::new();
+    match fs::read_dir(parent) {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry?;
+                let number = entry.file_name().to_str().and_then(|file| generation_number(name, file));
+                found.extend(number.map(|number| (number, entry.path())));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    found.sort();
+    let Some((_, newest)) = found.pop() else { return Ok(()) };
+    for old in found.iter().map(|(_, old)| old.as_path()).chain([path]) {
+        match fs::remove_dir_all(old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    fs::rename(newest, path)?;
+    fs::File::open(parent)?.sync_all()
+}
+
+/// The `3` of `state.3`.
+fn generation_number(name: &str, file: &str) -> Option<u64> {
+    file.strip_prefix(name)?.strip_prefix('.')?.parse().ok()
+}
+
+fn generation_path(path: &Path, number: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+fn families<'a>(
+    columns: &'static [Column],
+    memory: &'a Memory,
+) -> impl Iterator<Item = ColumnFamilyDescriptor> + use<'a> {
+    columns.iter().map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(*column, memory)))
+}
+
+fn state_options(memory: &Memory) -> Options {
+    let mut options = database_options(memory);
+    options.set_atomic_flush(true);
+    options
 }
 
 fn database_options(memory: &Memory) -> Options {
@@ -194,8 +298,9 @@ fn engine_error(error: rocksdb::Error) -> EngineError {
 
 /// A frozen view of a [`RocksEngine`].
 pub struct RocksSnapshot<'a> {
-    engine: &'a RocksEngine,
+    generation: &'a Generation,
     snapshot: SnapshotWithThreadMode<'a, Db>,
+    _reader: Arc<()>,
 }
 
 /// A scan of one column.
@@ -241,7 +346,7 @@ impl Reader for RocksSnapshot<'_> {
         Self: 'a;
 
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        let value = self.snapshot.get_pinned_cf(&self.engine.column(column)?, key).map_err(engine_error)?;
+        let value = self.snapshot.get_pinned_cf(&self.generation.column(column)?, key).map_err(engine_error)?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -253,7 +358,7 @@ impl Reader for RocksSnapshot<'_> {
         if let Some(end) = end {
             options.set_iterate_upper_bound(end.as_ref());
         }
-        let mut iterator = self.snapshot.raw_iterator_cf_opt(&self.engine.column(column)?, options);
+        let mut iterator = self.snapshot.raw_iterator_cf_opt(&self.generation.column(column)?, options);
         match direction {
             Direction::Forward => iterator.seek_to_first(),
             Direction::Reverse => iterator.seek_to_last(),
@@ -268,17 +373,21 @@ impl Engine for RocksEngine {
     type Snapshot<'a> = RocksSnapshot<'a>;
 
     fn snapshot(&self) -> RocksSnapshot<'_> {
-        RocksSnapshot { engine: self, snapshot: self.db.snapshot() }
+        let generation = self.current();
+        // Before the snapshot: whoever retires the generation must know of this reader.
+        let reader = generation.readers.clone();
+        RocksSnapshot { generation, snapshot: generation.db.snapshot(), _reader: reader }
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<(), EngineError> {
+        let generation = self.current();
         let mut native = rocksdb::WriteBatch::default();
         for write in batch.writes() {
             match write {
-                Write::Put(column, key, value) => native.put_cf(&self.column(*column)?, key, value),
-                Write::Delete(column, key) => native.delete_cf(&self.column(*column)?, key),
+                Write::Put(column, key, value) => native.put_cf(&generation.column(*column)?, key, value),
+                Write::Delete(column, key) => native.delete_cf(&generation.column(*column)?, key),
                 Write::DeleteRange(column, start, end) if start < end => {
-                    native.delete_range_cf(&self.column(*column)?, start, end);
+                    native.delete_range_cf(&generation.column(*column)?, start, end);
                 }
                 Write::DeleteRange(..) => {}
             }
@@ -287,13 +396,48 @@ impl Engine for RocksEngine {
             Durability::Buffered => &self.buffered,
             Durability::Synced => &self.synced,
         };
-        self.db.write_opt(native, options).map_err(engine_error)
+        generation.db.write_opt(native, options).map_err(engine_error)
     }
 
     fn flush(&self) -> Result<(), EngineError> {
-        let handles = self.columns.iter().map(|column| self.column(*column)).collect::<Result<Vec<_>, _>>()?;
+        let generation = self.current();
+        let handles = self.columns.iter().map(|column| generation.column(*column)).collect::<Result<Vec<_>, _>>()?;
         let handles: Vec<_> = handles.iter().collect();
-        self.db.flush_cfs_opt(&handles, &FlushOptions::default()).map_err(engine_error)
+        generation.db.flush_cfs_opt(&handles, &FlushOptions::default()).map_err(engine_error)
+    }
+
+    fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
+        // Flushes what is in memory, all columns at the same point.
+        let checkpoint = Checkpoint::new(&self.current().db).map_err(engine_error)?;
+        checkpoint.create_checkpoint(directory).map_err(engine_error)
+    }
+
+    fn read_checkpoint(&self, directory: &Path, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        let options = state_options(&self.memory);
+        let names = self.columns.iter().map(|column| column.name());
+        let db = Db::open_cf_for_read_only(&options, directory, names, false).map_err(engine_error)?;
+        let family = db.cf_handle(column.name()).ok_or_else(|| EngineError("the checkpoint lacks a column".into()))?;
+        Ok(db.get_cf(&family, key).map_err(engine_error)?.map(Into::into))
+    }
+
+    fn replace(&self, directory: &Path) -> Result<(), EngineError> {
+        let _turn = self.replacing.lock();
+        let old = self.current();
+        let number = old.number + 1;
+        let path = generation_path(&self.path, number);
+        let system_error = |error: io::Error| EngineError(error.to_string());
+        // This is the moment at which the new contents become the ones that count: see `settle`.
+        fs::rename(directory, &path).map_err(system_error)?;
+        if let Some(parent) = path.parent() {
+            fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(system_error)?;
+        }
+        let options = state_options(&self.memory);
+        let db =
+            Db::open_cf_descriptors(&options, &path, families(self.columns, &self.memory)).map_err(engine_error)?;
+        if old.next.set(Box::new(Generation::new(db, number))).is_err() {
+            return Err(EngineError("the database was replaced twice at once".to_owned()));
+        }
+        self.retire(old)
     }
 }
 
@@ -347,10 +491,10 @@ mod tests {
 
     /// Copies a database's files as a crash would leave them.
     fn copy_files(from: &Path, to: &Path) {
-        std::fs::create_dir(to).unwrap();
-        for file in std::fs::read_dir(from).unwrap() {
+        fs::create_dir(to).unwrap();
+        for file in fs::read_dir(from).unwrap() {
             let file = file.unwrap();
-            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
         }
     }
 }

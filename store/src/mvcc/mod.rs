@@ -17,6 +17,7 @@ pub mod txn;
 pub mod view;
 pub mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +44,8 @@ pub struct Mvcc<E> {
     rules: RwLock<Arc<Rules>>,
     /// Whether they count: asked with every request.
     auth_enabled: AtomicBool,
+    /// Held while old history is dropped: what is to be dropped is read before it is written.
+    pruning: Mutex<()>,
 }
 
 impl<E: Engine> Mvcc<E> {
@@ -54,6 +57,7 @@ impl<E: Engine> Mvcc<E> {
             latest: Mutex::default(),
             rules: RwLock::default(),
             auth_enabled: AtomicBool::default(),
+            pruning: Mutex::default(),
         };
         mvcc.reload()?;
         Ok(mvcc)
@@ -84,6 +88,16 @@ impl<E: Engine> Mvcc<E> {
         let enabled = rules.enabled();
         *self.rules.write() = Arc::new(rules);
         self.auth_enabled.store(enabled, Ordering::Release);
+    }
+
+    /// Replaces the whole state by another member's, from a directory that [`Engine::checkpoint`] made.
+    pub fn replace(&self, directory: &Path) -> Result<()> {
+        {
+            let _nobody_writes = self.latest.lock();
+            let _nobody_prunes = self.pruning.lock();
+            self.engine.replace(directory)?;
+        }
+        self.reload()
     }
 
     /// The engine underneath.
@@ -123,6 +137,7 @@ impl<E: Engine> Mvcc<E> {
 
     /// Drops a bounded piece of what compaction made unreachable; true when nothing is left.
     pub fn prune(&self, max_changes: usize) -> Result<bool> {
+        let _turn = self.pruning.lock();
         let pruned = {
             let snapshot = self.engine.snapshot();
             compact::prune(&snapshot, Head::read(&snapshot)?.compacted, max_changes)?

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::TypeConfig;
 use super::log_store::LogStore;
+use super::snapshot::Source;
 use super::state_machine::{Observer, StateMachine};
 use crate::apply::{Command, Response};
 use crate::engine::rocks::{Memory, RocksEngine};
@@ -39,7 +40,9 @@ impl StoreBuilder<TypeConfig, LogStore<RocksEngine>, StateMachine<RocksEngine>, 
         let raft = RocksEngine::open_raft(&directory.path().join("raft"), &memory).unwrap();
         let state = RocksEngine::open_state(&directory.path().join("state"), &memory).unwrap();
         let log = LogStore::open(Arc::new(raft)).unwrap();
-        let machine = StateMachine::open(Arc::new(Mvcc::open(Arc::new(state)).unwrap()), Box::new(Unobserved)).unwrap();
+        let mvcc = Arc::new(Mvcc::open(Arc::new(state)).unwrap());
+        let source = Source::new(mvcc, &directory.path().join("snapshots"), |_| true).unwrap();
+        let machine = StateMachine::open(source, Box::new(Unobserved)).unwrap();
         Ok((directory, log, machine))
     }
 }

@@ -14,14 +14,15 @@ use futures::stream::{self, Stream, TryStreamExt};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
+use prost::Message;
 use tokio::sync::{Notify, oneshot};
 
 use super::log_sizes::Sizes;
 use super::log_tail::Tail;
-use super::log_writer::{self, Job, PURGED, VOTE, entry_key};
+use super::log_writer::{self, INSTALLING, Job, PURGED, VOTE, entry_key};
 use super::record::{self, EntryRecord, LogIdRecord, VoteRecord};
 use super::{Entry, LogId, TypeConfig, Vote};
-use crate::engine::{Column, Cursor, Direction, Engine, EngineError, Reader, Span};
+use crate::engine::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, WriteBatch};
 use crate::limits;
 
 /// The raft log of this node. Clones are handles of the same log.
@@ -105,6 +106,21 @@ impl<E: Engine> LogStore<E> {
     /// The greatest index up to which entries can be forgotten so that at least `keep_bytes` of newer ones remain.
     pub fn purgeable(&self, keep_bytes: u64) -> Option<u64> {
         self.state.lock().sizes.purgeable(keep_bytes)
+    }
+
+    /// Remembers, on disk, that a snapshot which ends with this entry is about to replace the state: afterwards the log
+    /// may end before the state.
+    pub fn announce_snapshot(&self, last: LogId) -> Result<(), EngineError> {
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Vote, INSTALLING, LogIdRecord::from(&last).encode_to_vec());
+        self.engine.write(&batch, Durability::Synced)
+    }
+
+    /// The last entry of the snapshot that was announced last.
+    pub fn installing(&self) -> Result<Option<LogId>, EngineError> {
+        let bytes = self.engine.snapshot().get(Column::Vote, INSTALLING)?;
+        let id = bytes.map(|bytes| record::decode::<LogIdRecord>("the snapshot's last entry", &bytes)).transpose()?;
+        Ok(id.map(Into::into))
     }
 
     fn send(&self, job: Job) -> io::Result<()> {

@@ -17,6 +17,9 @@ pub const VOTE: &[u8] = b"vote";
 /// Where the id of the last purged entry lies in [`Column::Vote`].
 pub const PURGED: &[u8] = b"purged";
 
+/// Where the id of the last entry of the snapshot that was received last lies in [`Column::Vote`].
+pub const INSTALLING: &[u8] = b"installing";
+
 /// What to write, in the order it was asked for.
 pub enum Job {
     /// Add entries; `flushed` is told after they are on disk, never before.
@@ -119,6 +122,8 @@ pub fn entry_key(index: u64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use openraft::testing::blank_ent;
     use openraft::type_config::TypeConfigExt;
 
@@ -147,6 +152,23 @@ mod tests {
 
         fn flush(&self) -> Result<(), EngineError> {
             self.engine.flush()
+        }
+
+        fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
+            self.engine.checkpoint(directory)
+        }
+
+        fn read_checkpoint(
+            &self,
+            directory: &Path,
+            column: Column,
+            key: &[u8],
+        ) -> Result<Option<bytes::Bytes>, EngineError> {
+            self.engine.read_checkpoint(directory, column, key)
+        }
+
+        fn replace(&self, directory: &Path) -> Result<(), EngineError> {
+            self.engine.replace(directory)
         }
     }
 

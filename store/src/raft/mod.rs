@@ -6,15 +6,18 @@
 mod batch;
 #[cfg(test)]
 mod conformance;
+pub mod leader;
+mod links;
 mod log_sizes;
 pub mod log_store;
 mod log_tail;
 mod log_writer;
 pub mod membership;
+pub mod network;
 pub mod node;
-mod peer;
 pub mod proposer;
 pub mod read_index;
+mod receive;
 pub mod reconfigure;
 mod record;
 mod responder;

@@ -1,23 +1,27 @@
 //! One member: the log, the state machine and openraft between them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{InitializeError, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft::{ChangeMembers, Config, Raft, SnapshotPolicy};
 use prost::Message;
 use tokio::task::AbortHandle;
 
+use super::leader::{Heard, LeaderWatch};
+use super::links::Links;
 use super::log_store::LogStore;
-use super::peer::Network;
+use super::network::{Link, Network, Transport};
 use super::proposer::Proposer;
 use super::read_index::ReadIndex;
-use super::record;
+use super::snapshot::Source;
 use super::state_machine::{Applied, Observer, StateMachine};
-use super::{LogId, Member, TypeConfig};
+use super::{LogId, Member, TypeConfig, leader, membership, record};
 use crate::apply::Reply;
 use crate::apply::command::Proposal;
 use crate::engine::{Column, Durability, Engine, EngineError, Reader, WriteBatch};
@@ -67,6 +71,9 @@ pub enum StartError {
         /// Index of the last entry that was applied.
         applied: u64,
     },
+    /// The directory of snapshots cannot be used.
+    #[error("cannot use the directory of snapshots: {0}; check that it is writable")]
+    Snapshots(std::io::Error),
     /// openraft refused.
     #[error("raft did not start: {0}; if a file is damaged, restore this node from a snapshot")]
     Raft(String),
@@ -78,10 +85,25 @@ pub struct StartConfig {
     pub member: Member,
     /// Names the cluster while its members do not know each other's ids yet.
     pub cluster_token: String,
+    /// What a node does whose log is empty.
+    pub founding: Founding,
+    /// Carries what members say to each other.
+    pub transport: Arc<dyn Transport>,
+    /// Where snapshots lie on their way to and from other members; on the file system of the state.
+    pub snapshots: PathBuf,
     /// Milliseconds between heartbeats (etcd's `--heartbeat-interval`).
     pub heartbeat_millis: u64,
     /// Milliseconds without a heartbeat after which an election begins (etcd's `--election-timeout`).
     pub election_millis: u64,
+}
+
+/// What a node does on its first start. Later ones take no notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Founding {
+    /// Founds a cluster of these members, of which it is one. All of them say the same, and compute the same ids.
+    New(Vec<Member>),
+    /// Joins a cluster that knows it as this member, and waits to be told the rest.
+    Join(Identity),
 }
 
 /// How the node stands, for `Status` and response headers.
@@ -102,11 +124,16 @@ pub struct Standing {
 /// A running member.
 pub struct Node<E: Engine> {
     identity: Identity,
-    raft: Raft<TypeConfig, StateMachine<E>>,
-    log: LogStore<E>,
+    pub(super) raft: Raft<TypeConfig, StateMachine<E>>,
+    pub(super) log: LogStore<E>,
     proposer: Proposer,
-    reads: ReadIndex<E>,
+    pub(super) reads: ReadIndex<E>,
+    leader: LeaderWatch,
+    pub(super) heard: Heard,
+    links: Links,
     keeper: AbortHandle,
+    /// What this member says of itself.
+    member: Member,
 }
 
 impl<E: Engine> Drop for Node<E> {
@@ -116,7 +143,7 @@ impl<E: Engine> Drop for Node<E> {
 }
 
 impl<E: Engine> Node<E> {
-    /// Starts a member on its two databases and returns once everything that was acknowledged before is applied.
+    /// Starts a member on its two databases. It takes part at once, but serves nobody before it is [ready](Node::ready).
     pub async fn start(
         log_engine: Arc<E>,
         mvcc: Arc<Mvcc<E>>,
@@ -126,44 +153,56 @@ impl<E: Engine> Node<E> {
         let identity = identify(&*log_engine, &config)?;
         let log = LogStore::open(log_engine)?;
         let applied = Applied::load(&**mvcc.engine())?;
-        let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
-        if applied.last > log.last() {
-            return Err(StartError::LogLost { log_ends_at: index(log.last()), applied: index(applied.last) });
-        }
-        if applied.last < log.purged() {
-            return Err(StartError::StateLost { purged: index(log.purged()), applied: index(applied.last) });
-        }
+        check_log(&log, &applied)?;
 
-        let state_machine = StateMachine::open(mvcc, observer)?;
+        let followed = log.clone();
+        let source = Source::new(mvcc, &config.snapshots, move |last| last >= followed.purged());
+        let source = source.map_err(StartError::Snapshots)?;
+        let state_machine = StateMachine::open(source, observer)?;
         let alone = applied.membership.voter_ids().all(|voter| voter == identity.member_id);
         let raft_config = raft_config(&config, alone)?;
-        let raft = Raft::new(identity.member_id, raft_config, Network::default(), log.clone(), state_machine)
+        let network = Network::new(config.transport.clone());
+        let raft = Raft::new(identity.member_id, raft_config, network, log.clone(), state_machine)
             .await
             .map_err(raft_error)?;
         let keeper = tokio::spawn(keep_log_short(raft.clone(), log.clone())).abort_handle();
 
-        let proposer = Proposer::start(raft.clone());
-        let reads = ReadIndex::new(raft.clone());
-        let node = Self { identity, raft, log, proposer, reads, keeper };
-        node.join(config.member).await?;
+        let election_timeout = Duration::from_millis(config.election_millis);
+        let heard = Heard::default();
+        let leader = leader::watch(&raft, identity.member_id, heard.clone(), election_timeout);
+        let links = Links::new(config.transport);
+        let proposer = Proposer::start(raft.clone(), leader.clone(), links.clone());
+        let timeout = request_timeout(election_timeout);
+        let reads = ReadIndex::new(raft.clone(), leader.clone(), links.clone(), timeout);
+        let node = Self { identity, raft, log, proposer, reads, leader, heard, links, keeper, member: config.member };
+        node.found(&config.founding, &config.cluster_token).await?;
         Ok(node)
     }
 
-    /// Founds the cluster on the first start, leads it when alone, and waits until it has caught up with its own past.
-    async fn join(&self, member: Member) -> Result<(), StartError> {
-        let id = self.identity.member_id;
+    /// Founds the cluster on the first start; leads it when alone.
+    async fn found(&self, founding: &Founding, cluster_token: &str) -> Result<(), StartError> {
         if self.raft.is_initialized().await.map_err(raft_error)? {
-            if self.raft.voter_ids().eq([id]) {
+            if self.raft.voter_ids().eq([self.identity.member_id]) {
                 // Nobody else can lead: waiting for the election timeout would only delay.
                 self.raft.trigger().elect(false).await.map_err(raft_error)?;
             }
-        } else {
-            self.raft.initialize(BTreeMap::from([(id, member.clone())])).await.map_err(raft_error)?;
+        } else if let Founding::New(members) = founding {
+            match self.raft.initialize(first_members(members, cluster_token)).await {
+                // Another founder was faster, and has told this one.
+                Err(RaftError::APIError(InitializeError::NotAllowed(_))) | Ok(()) => {}
+                Err(error) => return Err(raft_error(error)),
+            }
         }
+        Ok(())
+    }
+
+    /// Returns once everything that was acknowledged before the start is applied, and the cluster has a leader.
+    pub async fn ready(&self) -> Result<(), StartError> {
+        let id = self.identity.member_id;
         let metrics = self.raft.wait_for_recovery(None).await.map_err(raft_error)?;
         let known = metrics.membership_config.get_node(&id);
-        if known.is_some_and(|known| *known != member) && metrics.current_leader == Some(id) {
-            let change = ChangeMembers::SetNodes(BTreeMap::from([(id, member)]));
+        if known.is_some_and(|known| *known != self.member) && metrics.current_leader == Some(id) {
+            let change = ChangeMembers::SetNodes(BTreeMap::from([(id, self.member.clone())]));
             self.raft.change_membership(change, true).await.map_err(raft_error)?;
         }
         Ok(())
@@ -190,7 +229,7 @@ impl<E: Engine> Node<E> {
         let metrics = metrics.borrow_watched();
         Standing {
             term: metrics.current_term,
-            leader_id: metrics.current_leader.unwrap_or(0),
+            leader_id: *self.leader.borrow(),
             last_index: metrics.last_log_index.unwrap_or(0),
             applied_index: metrics.last_applied.map_or(0, |applied| applied.index),
             is_learner: !metrics.membership_config.voter_ids().any(|voter| voter == self.identity.member_id),
@@ -214,6 +253,16 @@ impl<E: Engine> Node<E> {
     /// Follows whether this node leads. Does not keep the node running.
     pub fn leadership(&self) -> Leadership {
         Leadership { metrics: self.raft.server_metrics(), id: self.identity.member_id, last: None }
+    }
+
+    /// Follows who leads.
+    pub fn leader(&self) -> LeaderWatch {
+        self.leader.clone()
+    }
+
+    /// The connection to another member; `None` if there is no such member.
+    pub fn link(&self, id: u64) -> Option<Arc<dyn Link>> {
+        super::read_index::member(&self.raft, id).map(|member| self.links.to(id, &member))
     }
 
     /// Returns when the node has stopped, with the reason if it halted by itself.
@@ -268,6 +317,11 @@ impl Leadership {
     }
 }
 
+/// How long a request may take: a disk that syncs slowly and an election on the way (etcd's `ReqTimeout`).
+pub fn request_timeout(election_timeout: Duration) -> Duration {
+    limits::SLOW_WRITE + election_timeout * 2
+}
+
 fn raft_error(error: impl std::fmt::Display) -> StartError {
     StartError::Raft(error.to_string())
 }
@@ -277,24 +331,50 @@ fn identify<E: Engine>(engine: &E, config: &StartConfig) -> Result<Identity, Eng
     if let Some(bytes) = engine.snapshot().get(Column::Vote, IDENTITY)? {
         return record::decode("this node's identity", &bytes);
     }
-    let member_id = super::membership::member_id(&config.member.peer_urls, &config.cluster_token, None);
-    let members = BTreeMap::from([(member_id, config.member.clone())]);
-    let identity = Identity { cluster_id: super::membership::cluster_id(&members), member_id };
+    let identity = match &config.founding {
+        Founding::New(members) => Identity {
+            cluster_id: membership::cluster_id(&first_members(members, &config.cluster_token)),
+            member_id: membership::member_id(&config.member.peer_urls, &config.cluster_token, None),
+        },
+        Founding::Join(identity) => *identity,
+    };
     let mut batch = WriteBatch::new();
     batch.put(Column::Vote, IDENTITY, identity.encode_to_vec());
     engine.write(&batch, Durability::Synced)?;
     Ok(identity)
 }
 
+/// The members that found a cluster, by their ids.
+fn first_members(members: &[Member], cluster_token: &str) -> BTreeMap<u64, Member> {
+    let id = |member: &Member| membership::member_id(&member.peer_urls, cluster_token, None);
+    members.iter().map(|member| (id(member), member.clone())).collect()
+}
+
+/// Checks that log and state belong together: neither has lost what the other relies on.
+fn check_log<E: Engine>(log: &LogStore<E>, applied: &Applied) -> Result<(), StartError> {
+    let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
+    // Right after a snapshot was installed the log ends before it, which raft then makes good.
+    let installed = applied.last.is_some() && log.installing()? == applied.last;
+    if applied.last > log.last() && !installed {
+        return Err(StartError::LogLost { log_ends_at: index(log.last()), applied: index(applied.last) });
+    }
+    if applied.last < log.purged() {
+        return Err(StartError::StateLost { purged: index(log.purged()), applied: index(applied.last) });
+    }
+    Ok(())
+}
+
 fn raft_config(config: &StartConfig, alone: bool) -> Result<Arc<Config>, StartError> {
     // Heartbeats set how often raft wakes up. A node that leads nobody can sleep longer; should members join while it
     // runs, these are still frequent enough for them.
-    let heartbeat_millis = if alone { config.election_millis / 2 } else { config.heartbeat_millis };
+    let heartbeat_millis = if alone { config.election_millis / 3 } else { config.heartbeat_millis };
     let raft = Config {
         cluster_name: config.cluster_token.clone(),
         heartbeat_interval: heartbeat_millis,
-        election_timeout_min: config.election_millis,
-        election_timeout_max: config.election_millis * 2,
+        // Voters wait for the leader's lease, which is the maximum, on top of the timeout that they draw: one and a half
+        // to two of etcd's timeouts pass before an election, as there.
+        election_timeout_min: config.election_millis / 2,
+        election_timeout_max: config.election_millis,
         enable_pre_vote: Some(true),
         // As in the paper: a leader that restarts stands for election again, in a new term.
         enable_leader_restore: Some(false),

@@ -1,18 +1,25 @@
-//! Gathers proposals into batches: what queued while the last batch was on its way to disk is the next batch.
+//! Gathers proposals into batches: what queued while the last batch was on its way to disk is the next batch. On the
+//! leader a batch becomes a log entry; elsewhere it is forwarded to the leader.
+//!
+//! A batch is proposed at most once, as far as anybody can tell: only when it certainly was not, it is tried again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openraft::Raft;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::leader::LeaderWatch;
+use super::links::Links;
+use super::network::{Link, LinkError, Proposed};
 use super::responder::Responder;
 use super::state_machine::StateMachine;
-use super::{Batch, TypeConfig};
+use super::{Batch, TypeConfig, read_index};
 use crate::apply::Reply;
-use crate::apply::command::Proposal;
+use crate::apply::command::{self, Proposal};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::limits;
@@ -38,6 +45,19 @@ struct Client {
     queued_bytes: Arc<AtomicUsize>,
 }
 
+impl Client {
+    /// Whether nobody waits any more.
+    fn is_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    fn answer(mut self, reply: Reply) {
+        let (unused, _) = oneshot::channel();
+        // A client that is gone needs no answer.
+        let _ = std::mem::replace(&mut self.answer, unused).send(reply);
+    }
+}
+
 impl Drop for Client {
     fn drop(&mut self) {
         self.queued_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -46,18 +66,29 @@ impl Drop for Client {
 
 impl Proposer {
     /// Starts proposing to `raft`. The task ends when the last clone of the proposer is gone.
-    pub fn start<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>) -> Self {
+    pub fn start<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, leader: LeaderWatch, links: Links) -> Self {
         let (queue, proposals) = mpsc::channel(limits::PROPOSAL_QUEUE_COMMANDS);
-        tokio::spawn(run(raft, proposals));
+        let (give_back, given_back) = mpsc::unbounded_channel();
+        let run = Run {
+            queue: Queue { arriving: proposals, waiting: VecDeque::new() },
+            raft,
+            leader,
+            links,
+            give_back,
+            given_back,
+            in_flight: Arc::new(Semaphore::new(limits::PROPOSED_BATCHES)),
+        };
+        tokio::spawn(run.run());
         Self { queue, queued_bytes: Arc::default() }
     }
 
-    /// Replicates a command and returns what applying it gave.
+    /// Replicates a command and returns what applying it gave. Waits for a leader while there is none, so it has to be
+    /// given a deadline: if the returned future is dropped before the command was proposed, it never is.
     ///
     /// # Errors
-    /// [`StoreError::TooManyRequests`] when the queue is full; [`StoreError::NoLeader`] and the like when this node
-    /// does not lead; [`StoreError::Stopped`] when it is shutting down or has halted: then the command may yet be
-    /// applied.
+    /// [`StoreError::TooManyRequests`] when the queue is full; [`StoreError::LeaderChanged`] when the entry was lost
+    /// with its leader; [`StoreError::TimeoutConnectionLost`] when the leader's answer was lost, and
+    /// [`StoreError::Stopped`] when this node is shutting down or has halted: then the command may yet be applied.
     pub async fn propose(&self, proposal: Proposal) -> Reply {
         let bytes = proposal.encoded_len();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -75,69 +106,229 @@ impl Proposer {
     }
 }
 
-async fn run<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, mut proposals: mpsc::Receiver<Queued>) {
-    let mut held = None;
-    loop {
-        let first = match held.take() {
-            Some(queued) => queued,
-            None => match proposals.recv().await {
-                Some(queued) => queued,
-                None => return,
-            },
-        };
-        let (batch, clients) = gather(first, &mut proposals, &mut held);
+/// Proposes commands that another member gathered, as one entry, on a node that leads.
+///
+/// # Errors
+/// [`StoreError::NotLeader`] when they were not proposed.
+pub async fn propose_entry<E: Engine>(
+    raft: &Raft<TypeConfig, StateMachine<E>>,
+    entry: command::Entry,
+) -> Result<Proposed, StoreError> {
+    let (answer, answered) = oneshot::channel();
+    let responder = Responder::new(
+        || {},
+        move |result: ClientWriteResult<TypeConfig>| {
+            // Whoever asked may be gone.
+            let _ = answer.send(result);
+        },
+    );
+    let batch = Batch::new(entry.proposals);
+    raft.client_write_ff(batch, Some(responder)).await.map_err(|_| StoreError::Stopped)?;
+    match answered.await.map_err(|_| StoreError::Stopped)? {
+        Ok(response) => Ok(Proposed { index: response.log_id.index, replies: response.data }),
+        Err(ClientWriteError::ForwardToLeader(_)) => Err(StoreError::NotLeader),
+        Err(error) => Err(refusal(&error)),
+    }
+}
+
+/// Commands that share an entry, and who waits for them.
+struct Bundle {
+    batch: Batch,
+    clients: Vec<Client>,
+}
+
+impl Bundle {
+    fn answer(self, replies: Vec<Reply>) {
+        for (client, reply) in self.clients.into_iter().zip(replies) {
+            client.answer(reply);
+        }
+    }
+
+    fn refuse(self, error: &StoreError) {
+        for client in self.clients {
+            client.answer(Err(error.clone()));
+        }
+    }
+
+    /// What somebody still waits for; `None` if nobody waits for anything.
+    fn without_gone(self) -> Option<Self> {
+        if !self.clients.iter().any(Client::is_gone) {
+            return Some(self);
+        }
+        let proposals = self.batch.proposals().iter().cloned();
+        let (proposals, clients): (Vec<_>, Vec<_>) =
+            proposals.zip(self.clients).filter(|(_, client)| !client.is_gone()).unzip();
+        (!proposals.is_empty()).then(|| Self { batch: Batch::new(proposals), clients })
+    }
+}
+
+/// Proposals that wait.
+struct Queue {
+    arriving: mpsc::Receiver<Queued>,
+    /// Taken out of the channel, but not proposed yet.
+    waiting: VecDeque<Queued>,
+}
+
+impl Queue {
+    /// Returns when something waits; false when nothing ever will again.
+    async fn is_filled(&mut self) -> bool {
+        while self.waiting.is_empty() {
+            let Some(queued) = self.arriving.recv().await else { return false };
+            if !queued.client.is_gone() {
+                self.waiting.push_back(queued);
+            }
+        }
+        true
+    }
+
+    /// Takes what waits, up to the batch limit but at least one.
+    fn gather(&mut self) -> Bundle {
+        let (mut bytes, mut proposals, mut clients) = (0_usize, Vec::new(), Vec::new());
+        while let Some(next) = self.waiting.pop_front().or_else(|| self.arriving.try_recv().ok()) {
+            bytes = bytes.saturating_add(next.client.bytes);
+            if bytes > limits::MAX_ENTRY_BYTES && !proposals.is_empty() {
+                self.waiting.push_front(next);
+                break;
+            }
+            proposals.push(next.proposal);
+            clients.push(next.client);
+        }
+        Bundle { batch: Batch::new(proposals), clients }
+    }
+
+    /// Forgets what nobody waits for any more, so that it does not keep others out. What still arrives stays bounded by
+    /// the queue's bytes and commands.
+    fn forget_gone(&mut self) {
+        while self.waiting.len() < limits::PROPOSAL_QUEUE_COMMANDS
+            && let Ok(queued) = self.arriving.try_recv()
+        {
+            self.waiting.push_back(queued);
+        }
+        self.waiting.retain(|queued| !queued.client.is_gone());
+    }
+}
+
+/// The task that proposes.
+struct Run<E: Engine> {
+    queue: Queue,
+    raft: Raft<TypeConfig, StateMachine<E>>,
+    leader: LeaderWatch,
+    links: Links,
+    /// What was certainly not proposed, to be tried again; bounded by `in_flight`.
+    give_back: mpsc::UnboundedSender<Bundle>,
+    given_back: mpsc::UnboundedReceiver<Bundle>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl<E: Engine> Run<E> {
+    async fn run(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(bundle) = self.given_back.recv() => {
+                    // Whoever refused it needs a moment to learn who leads.
+                    tokio::time::sleep(limits::PROPOSE_AGAIN_AFTER).await;
+                    if !self.propose(bundle).await { return }
+                }
+                filled = self.queue.is_filled() => {
+                    if !filled { return }
+                    // Before gathering: what queues while nobody leads shall share batches.
+                    if !self.leader_known().await { return }
+                    let bundle = self.queue.gather();
+                    if !self.propose(bundle).await { return }
+                }
+            }
+        }
+    }
+
+    /// Waits until somebody leads; false when the node stops.
+    async fn leader_known(&mut self) -> bool {
+        while *self.leader.borrow_and_update() == 0 {
+            self.queue.forget_gone();
+            tokio::select! {
+                changed = self.leader.changed() => if changed.is_err() { return false },
+                () = tokio::time::sleep(limits::LEADER_WAIT_TICK) => {}
+            }
+        }
+        true
+    }
+
+    /// Proposes a bundle here or at the leader; false when the node stops.
+    async fn propose(&mut self, bundle: Bundle) -> bool {
+        if !self.leader_known().await {
+            return false;
+        }
+        let Some(bundle) = bundle.without_gone() else { return true };
+        let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return false };
+        let leader = *self.leader.borrow();
+        if leader == *self.raft.node_id() {
+            return self.propose_here(bundle, permit).await;
+        }
+        match read_index::member(&self.raft, leader) {
+            Some(member) => self.forward(bundle, permit, self.links.to(leader, &member)),
+            // It led, and was removed.
+            None => give_back(&self.give_back, bundle),
+        }
+        true
+    }
+
+    async fn propose_here(&self, bundle: Bundle, permit: OwnedSemaphorePermit) -> bool {
+        let batch = bundle.batch.clone();
+        let again = self.give_back.clone();
         let (committed, on_disk) = oneshot::channel::<()>();
         let responder = Responder::new(
             // Dropped unsent when the batch is refused, which frees the way just as well.
             move || {
                 let _ = committed.send(());
             },
-            move |result: ClientWriteResult<TypeConfig>| answer(clients, result),
+            move |result: ClientWriteResult<TypeConfig>| {
+                match result {
+                    Ok(response) => bundle.answer(response.data),
+                    Err(ClientWriteError::ForwardToLeader(_)) => give_back(&again, bundle),
+                    Err(error) => bundle.refuse(&refusal(&error)),
+                }
+                drop(permit);
+            },
         );
-        if let Err(error) = raft.client_write_ff(Batch::new(batch), Some(responder)).await {
+        if let Err(error) = self.raft.client_write_ff(batch, Some(responder)).await {
             // The clients were dropped with the responder: each hears that the server has stopped.
             tracing::debug!(%error, "raft has stopped");
-            return;
+            return false;
         }
-        // The next batch gathers while this one is replicated and synced, and is proposed while this one is applied.
-        let _ = on_disk.await;
+        // The next batch gathers while this one is replicated and synced, and is proposed while this one is applied;
+        // where members are far apart, it does not wait for their answers.
+        let _ = tokio::time::timeout(limits::BATCH_GATHERING, on_disk).await;
+        true
+    }
+
+    fn forward(&self, bundle: Bundle, permit: OwnedSemaphorePermit, leader: Arc<dyn Link>) {
+        let again = self.give_back.clone();
+        let mut applied = self.raft.watch_apply_progress();
+        tokio::spawn(async move {
+            match leader.propose(bundle.batch.encode()).await {
+                Ok(Proposed { index, replies }) => {
+                    // Whoever is answered reads here what it wrote.
+                    let here = applied.wait_until(|applied| applied.is_some_and(|applied| applied.index >= index));
+                    if matches!(tokio::time::timeout(limits::FORWARD_TIMEOUT, here).await, Ok(Ok(_))) {
+                        bundle.answer(replies);
+                    } else {
+                        bundle.refuse(&StoreError::Timeout);
+                    }
+                }
+                Err(LinkError::Unreachable(_) | LinkError::Refused(StoreError::NotLeader | StoreError::NoLeader)) => {
+                    give_back(&again, bundle);
+                }
+                Err(LinkError::Refused(error)) => bundle.refuse(&error),
+                Err(LinkError::Lost(_)) => bundle.refuse(&StoreError::TimeoutConnectionLost),
+            }
+            drop(permit);
+        });
     }
 }
 
-/// Takes what has queued, up to the batch limit. The first proposal that does not fit is `held` for the next batch.
-fn gather(
-    first: Queued,
-    proposals: &mut mpsc::Receiver<Queued>,
-    held: &mut Option<Queued>,
-) -> (Vec<Proposal>, Vec<Client>) {
-    let mut bytes = first.client.bytes;
-    let mut batch = vec![first.proposal];
-    let mut clients = vec![first.client];
-    while let Ok(next) = proposals.try_recv() {
-        bytes = bytes.saturating_add(next.client.bytes);
-        if bytes > limits::MAX_ENTRY_BYTES {
-            *held = Some(next);
-            break;
-        }
-        batch.push(next.proposal);
-        clients.push(next.client);
-    }
-    (batch, clients)
-}
-
-fn answer(clients: Vec<Client>, result: ClientWriteResult<TypeConfig>) {
-    let replies = match result {
-        Ok(response) => response.data,
-        Err(error) => {
-            let error = refusal(&error);
-            clients.iter().map(|_| Err(error.clone())).collect()
-        }
-    };
-    for (mut client, reply) in clients.into_iter().zip(replies) {
-        let (unused, _) = oneshot::channel();
-        // A client that is gone needs no answer.
-        let _ = std::mem::replace(&mut client.answer, unused).send(reply);
-    }
+fn give_back(again: &mpsc::UnboundedSender<Bundle>, bundle: Bundle) {
+    // If nobody proposes any more, the clients hear that the server has stopped.
+    let _ = again.send(bundle);
 }
 
 fn refusal(error: &ClientWriteError<TypeConfig>) -> StoreError {

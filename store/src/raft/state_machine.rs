@@ -2,8 +2,10 @@
 //! it.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
 use openraft::{EntryPayload, OptionalSend};
@@ -11,10 +13,10 @@ use pintle_proto::mvccpb::Event;
 use prost::Message;
 
 use super::record::{self, LogIdRecord, MembershipRecord};
-use super::snapshot::{SnapshotBuilder, SnapshotData, SnapshotMeta};
+use super::snapshot::{SnapshotBuilder, SnapshotData, SnapshotMeta, Source};
 use super::{Entry, LogId, StoredMembership, TypeConfig};
 use crate::apply::{Command, Outcome, Proposal, Response, apply};
-use crate::engine::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, WriteBatch};
+use crate::engine::{Column, Engine, EngineError, Reader, WriteBatch};
 use crate::error::StoreError;
 use crate::limits;
 use crate::mvcc::{Mvcc, Writer};
@@ -49,10 +51,18 @@ impl Applied {
     /// Reads it from the state database.
     pub fn load<E: Engine>(engine: &E) -> Result<Self, EngineError> {
         let snapshot = engine.snapshot();
-        let last = snapshot.get(Column::Meta, APPLIED)?;
-        let last = last.map(|bytes| record::decode::<LogIdRecord>("the applied index", &bytes)).transpose()?;
-        let membership = snapshot.get(Column::Members, MEMBERSHIP)?;
-        let membership = membership.map(|bytes| record::decode::<MembershipRecord>("the stored membership", &bytes));
+        Self::decode(snapshot.get(Column::Meta, APPLIED)?.as_ref(), snapshot.get(Column::Members, MEMBERSHIP)?.as_ref())
+    }
+
+    /// Reads it from a copy of the state database.
+    pub fn load_checkpoint<E: Engine>(engine: &E, directory: &Path) -> Result<Self, EngineError> {
+        let get = |column, key| engine.read_checkpoint(directory, column, key);
+        Self::decode(get(Column::Meta, APPLIED)?.as_ref(), get(Column::Members, MEMBERSHIP)?.as_ref())
+    }
+
+    fn decode(last: Option<&Bytes>, membership: Option<&Bytes>) -> Result<Self, EngineError> {
+        let last = last.map(|bytes| record::decode::<LogIdRecord>("the applied index", bytes)).transpose()?;
+        let membership = membership.map(|bytes| record::decode::<MembershipRecord>("the stored membership", bytes));
         let membership = membership.transpose()?.map(TryInto::try_into).transpose()?;
         Ok(Self { last: last.map(Into::into), membership: membership.unwrap_or_default() })
     }
@@ -68,17 +78,17 @@ impl Applied {
 /// The state machine of this node.
 pub struct StateMachine<E> {
     mvcc: Arc<Mvcc<E>>,
+    source: Source<E>,
     applied: Applied,
-    /// The last snapshot that was built or installed.
-    snapshot: Option<SnapshotMeta>,
     observer: Box<dyn Observer>,
 }
 
 impl<E: Engine> StateMachine<E> {
-    /// A state machine over the state in `mvcc`.
-    pub fn open(mvcc: Arc<Mvcc<E>>, observer: Box<dyn Observer>) -> Result<Self, EngineError> {
+    /// A state machine over a state.
+    pub fn open(source: Source<E>, observer: Box<dyn Observer>) -> Result<Self, EngineError> {
+        let mvcc = source.mvcc().clone();
         let applied = Applied::load(&**mvcc.engine())?;
-        Ok(Self { mvcc, applied, snapshot: None, observer })
+        Ok(Self { mvcc, source, applied, observer })
     }
 
     fn meta(&self) -> SnapshotMeta {
@@ -165,60 +175,29 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder<E> {
-        let meta = self.meta();
-        self.snapshot = Some(meta.clone());
-        SnapshotBuilder::new(self.mvcc.clone(), meta)
+        SnapshotBuilder::new(self.source.clone(), self.meta())
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData<E>) -> io::Result<()> {
-        let engine = self.mvcc.engine();
-        replace(&**engine, snapshot.engine()).map_err(io::Error::other)?;
-        self.applied = Applied { last: meta.last_log_id, membership: meta.last_membership.clone() };
-        let mut batch = WriteBatch::new();
-        self.applied.store(&mut batch);
-        engine.write(&batch, Durability::Buffered).map_err(io::Error::other)?;
-        engine.flush().map_err(io::Error::other)?;
-        self.mvcc.reload().map_err(io::Error::other)?;
-        self.observer.replaced().map_err(io::Error::other)?;
-        self.snapshot = Some(meta.clone());
-        Ok(())
+        let files = snapshot.files().await.map_err(io::Error::other)?;
+        let mvcc = self.mvcc.clone();
+        let replaced = tokio::task::spawn_blocking(move || {
+            let received = Applied::load_checkpoint(&**mvcc.engine(), &files.directory)?;
+            mvcc.replace(&files.directory)?;
+            Ok::<_, StoreError>(received)
+        });
+        let received = replaced.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        if received.last != meta.last_log_id {
+            return Err(io::Error::other("a snapshot has reached another entry than it says"));
+        }
+        self.applied = received;
+        self.observer.replaced().map_err(io::Error::other)
     }
 
     async fn get_current_snapshot(
         &mut self,
     ) -> io::Result<Option<openraft::alias::SnapshotOf<TypeConfig, SnapshotData<E>>>> {
-        let snapshot = |meta| Snapshot { meta, snapshot: SnapshotData::new(self.mvcc.clone()) };
-        Ok(self.snapshot.clone().map(snapshot))
+        let meta = self.meta();
+        Ok(meta.last_log_id.is_some().then(|| Snapshot { meta, snapshot: SnapshotData::Own(self.source.clone()) }))
     }
-}
-
-/// Replaces everything in `target` by what is in `source`. The first write takes the applied index away and the caller
-/// stores it last, so that a crash in between is noticed.
-fn replace<E: Engine>(target: &E, source: &E) -> Result<(), EngineError> {
-    let mut batch = WriteBatch::new();
-    for column in Column::STATE {
-        let present = target.snapshot();
-        let mut cursor = present.scan(*column, &Span::all(), Direction::Forward)?;
-        while let Some((key, _)) = cursor.entry() {
-            batch.delete(*column, key.to_vec());
-            cursor.advance()?;
-        }
-    }
-    let contents = source.snapshot();
-    let mut bytes = 0;
-    for column in Column::STATE {
-        let mut cursor = contents.scan(*column, &Span::all(), Direction::Forward)?;
-        while let Some((key, value)) = cursor.entry() {
-            if !(*column == Column::Meta && key == APPLIED) {
-                batch.put(*column, key.to_vec(), value.to_vec());
-                bytes += key.len() + value.len();
-            }
-            if bytes >= limits::APPLY_BYTES {
-                target.write(&std::mem::take(&mut batch), Durability::Buffered)?;
-                bytes = 0;
-            }
-            cursor.advance()?;
-        }
-    }
-    target.write(&batch, Durability::Buffered)
 }

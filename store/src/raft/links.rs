@@ -1,0 +1,41 @@
+//! The connections to other members that are not raft's own: one a member, kept as long as its addresses stay.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::Member;
+use super::network::{Link, Transport};
+
+/// Links by member id. Clones share them.
+#[derive(Clone)]
+pub struct Links {
+    transport: Arc<dyn Transport>,
+    known: Arc<Mutex<HashMap<u64, (Member, Arc<dyn Link>)>>>,
+}
+
+impl Links {
+    /// None yet.
+    pub fn new(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, known: Arc::default() }
+    }
+
+    /// The link to a member that has these addresses.
+    pub fn to(&self, id: u64, member: &Member) -> Arc<dyn Link> {
+        let mut known = self.known.lock();
+        if let Some((as_known, link)) = known.get(&id)
+            && as_known.peer_urls == member.peer_urls
+        {
+            return link.clone();
+        }
+        let link = self.transport.connect(id, member);
+        known.insert(id, (member.clone(), link.clone()));
+        link
+    }
+
+    /// Forgets every member for which `stays` does not hold.
+    pub fn retain(&self, stays: impl Fn(u64) -> bool) {
+        self.known.lock().retain(|id, _| stays(*id));
+    }
+}
