@@ -13,9 +13,9 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program. Killed when dropped.
-struct Program {
+pub struct Program {
     child: Child,
-    address: String,
+    pub address: String,
 }
 
 fn command(directory: &Path) -> Command {
@@ -26,7 +26,7 @@ fn command(directory: &Path) -> Command {
 
 impl Program {
     /// Starts on a free port and waits until it is ready.
-    fn start(directory: &Path, arguments: &[&str]) -> Self {
+    pub fn start(directory: &Path, arguments: &[&str]) -> Self {
         let child = command(directory).arg("--listen-client-urls=http://127.0.0.1:0").args(arguments).spawn().unwrap();
         let mut program = Self { child, address: String::new() };
         let log = BufReader::new(program.child.stderr.take().unwrap());
