@@ -15,4 +15,4 @@ pub mod store;
 pub mod version;
 pub mod watch;
 
-pub use store::{OpenError, Status, Store, StoreConfig};
+pub use store::{AuthConfig, Caller, Client, OpenError, Presented, Status, Store, StoreConfig, TokenKind};

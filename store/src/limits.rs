@@ -155,9 +155,6 @@ pub const SIMPLE_TOKEN_RENEWAL: Duration = Duration::from_millis(500);
 /// How long a signed token counts unless `--auth-token` says otherwise; etcd's default.
 pub const JWT_TTL: Duration = Duration::from_secs(300);
 
-/// Bytes of a token that a client may present.
-pub const AUTH_TOKEN_BYTES: usize = 16 * 1024;
-
 /// Bytes of a password; what is behind bcrypt would not look at.
 pub const PASSWORD_BYTES: usize = 72;
 

@@ -2,10 +2,13 @@
 //! on it, and answers requests in etcd's own types.
 
 mod audience;
+mod auth;
+mod caller;
 mod kv;
 mod lease;
 mod quota;
 mod status;
+mod tokens;
 mod write;
 
 use std::path::PathBuf;
@@ -14,13 +17,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pintle_proto::etcdserverpb as pb;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use self::audience::{Audience, Past};
+pub use self::auth::AuthConfig;
+pub use self::caller::{Caller, Client, Presented};
 pub use self::status::Status;
+pub use self::tokens::TokenKind;
+use self::tokens::Tokens;
 use self::write::Write;
-use crate::apply::Command;
+use crate::apply::{Command, Proposal, Response};
+use crate::auth::Author;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::Engine;
 use crate::engine::rocks::{self, Memory, RocksEngine};
@@ -58,6 +66,8 @@ pub struct StoreConfig {
     pub heartbeat_millis: u64,
     /// Milliseconds without a heartbeat after which an election begins.
     pub election_millis: u64,
+    /// How clients are recognised.
+    pub auth: AuthConfig,
 }
 
 impl StoreConfig {
@@ -75,6 +85,7 @@ impl StoreConfig {
             max_txn_ops: limits::MAX_TXN_OPS,
             heartbeat_millis: 100,
             election_millis: 1000,
+            auth: AuthConfig::default(),
         }
     }
 
@@ -110,6 +121,9 @@ struct Inner {
     mvcc: Arc<Mvcc<RocksEngine>>,
     watches: Arc<Watches>,
     leases: Arc<Leases>,
+    tokens: Arc<Tokens>,
+    /// Permits to hash or compare a password.
+    passwords: Semaphore,
     config: StoreConfig,
     /// What runs beside the requests.
     tasks: Mutex<JoinSet<()>>,
@@ -150,11 +164,13 @@ impl Store {
         };
         let leases = Arc::new(Leases::default());
         leases.reset(mvcc.view().and_then(|view| view.leases()).map_err(state_damaged)?);
+        let tokens = Arc::new(Tokens::new(&config.auth.tokens));
         let compacted = Arc::new(Notify::new());
         let audience = Audience {
             mvcc: mvcc.clone(),
             watches: watches.clone(),
             leases: leases.clone(),
+            tokens: tokens.clone(),
             compacted: compacted.clone(),
         };
         let node = Node::start(log, mvcc.clone(), Box::new(audience), start).await.map_err(|error| match error {
@@ -162,8 +178,22 @@ impl Store {
             error => OpenError::Start(error),
         })?;
         node.ready().await.map_err(OpenError::Start)?;
+        // Tokens in the log may have ended long ago.
+        tokens.clear();
         let tasks = Mutex::default();
-        let store = Self(Arc::new(Inner { node, mvcc, watches, leases, config, tasks, databases, directory }));
+        let passwords = Semaphore::new(limits::PASSWORDS_AT_ONCE);
+        let store = Self(Arc::new(Inner {
+            node,
+            mvcc,
+            watches,
+            leases,
+            tokens,
+            passwords,
+            config,
+            tasks,
+            databases,
+            directory,
+        }));
         store.start_tasks(compacted);
         Ok(store)
     }
@@ -261,22 +291,25 @@ impl Store {
 
     /// Raises, clears or lists alarms.
     pub async fn alarm(&self, request: pb::AlarmRequest) -> Result<pb::AlarmResponse, StoreError> {
-        self.write(request).await
+        self.write(Author::Server, request).await
     }
 
-    async fn write<W: Write>(&self, request: W) -> Result<W::Response, StoreError> {
+    async fn write<W: Write>(&self, author: Author, request: W) -> Result<W::Response, StoreError> {
         let command = request.into_command();
         if command.encoded_len() > self.0.config.max_request_bytes {
             return Err(StoreError::RequestTooLarge);
         }
         self.check_quota(&command).await?;
-        let proposed = self.0.node.propose(command);
-        let response =
-            tokio::time::timeout(self.request_timeout(), proposed).await.map_err(|_| StoreError::Timeout)??;
+        let response = self.propose(Proposal { author, command }).await?;
         let mut response =
             W::response(response).ok_or(StoreError::CorruptData("a command was answered as if it were another"))?;
         self.complete(W::header(&mut response));
         Ok(response)
+    }
+
+    async fn propose(&self, proposal: impl Into<Proposal>) -> Result<Response, StoreError> {
+        let proposed = self.0.node.propose(proposal);
+        tokio::time::timeout(self.request_timeout(), proposed).await.map_err(|_| StoreError::Timeout)?
     }
 
     /// How long a write may take: a disk that syncs slowly and an election on the way (etcd's `ReqTimeout`).

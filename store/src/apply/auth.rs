@@ -17,7 +17,7 @@ pub(super) fn admit<R: Reader>(writer: &Writer<'_, R>, author: &Author, command:
     if !rules.enabled() {
         return Ok(());
     }
-    let judge = Judge { rules, who, lease_keys: |id| attached_keys(writer.reader(), id) };
+    let judge = Judge { rules, who, lease_keys: &|id| attached_keys(writer.reader(), id) };
     match command {
         Command::Put(request) => judge.put(request),
         Command::DeleteRange(request) => judge.delete_range(request),

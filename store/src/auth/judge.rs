@@ -9,17 +9,20 @@ use super::author::Credentials;
 use super::rules::{Access, Rules};
 use crate::error::Result;
 
+/// Finds the keys that a lease holds; none if there is no such lease.
+pub type LeaseKeys<'a> = &'a dyn Fn(i64) -> Result<Vec<Bytes>>;
+
 /// Judges the requests of one client.
-pub struct Judge<'a, L> {
+pub struct Judge<'a> {
     /// What counts.
     pub rules: &'a Rules,
     /// The client.
     pub who: &'a Credentials,
-    /// The keys that a lease holds; none if there is no such lease.
-    pub lease_keys: L,
+    /// Where leases are looked up.
+    pub lease_keys: LeaseKeys<'a>,
 }
 
-impl<L: Fn(i64) -> Result<Vec<Bytes>>> Judge<'_, L> {
+impl Judge<'_> {
     fn may(&self, access: Access, key: &[u8], range_end: &[u8]) -> Result<()> {
         self.rules.permit(self.who, access, key, range_end)
     }

@@ -4,6 +4,7 @@ use pintle_proto::etcdserverpb as pb;
 use pintle_proto::etcdserverpb::cluster_server::Cluster;
 use tonic::{Request, Response, Status};
 
+use super::caller::{administered, used};
 use super::status::{status, unimplemented};
 use crate::error::StoreError;
 use crate::store::Store;
@@ -31,8 +32,9 @@ impl ClusterService {
 impl Cluster for ClusterService {
     async fn member_add(
         &self,
-        _request: Request<pb::MemberAddRequest>,
+        request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(unimplemented("MemberAdd"))
     }
 
@@ -40,6 +42,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(self.refuse(request.get_ref().id, "MemberRemove"))
     }
 
@@ -47,6 +50,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(self.refuse(request.get_ref().id, "MemberUpdate"))
     }
 
@@ -57,6 +61,7 @@ impl Cluster for ClusterService {
         if request.get_ref().linearizable {
             self.store.read_index().await.map_err(status)?;
         }
+        used(&self.store, &request).await?;
         let members = self.store.members().into_iter().map(|(id, member, is_learner)| pb::Member {
             id,
             name: member.name,
@@ -73,6 +78,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(self.refuse(request.get_ref().id, "MemberPromote"))
     }
 }

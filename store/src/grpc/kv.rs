@@ -10,10 +10,11 @@ use pintle_proto::mvccpb::KeyValue;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
+use super::caller::client;
 use super::status::{status, unsupported};
 use crate::limits::{RANGE_STREAM_CHUNK_BYTES, RANGE_STREAM_PAGE_KEYS};
 use crate::mvcc::range::has_revision_filters;
-use crate::store::Store;
+use crate::store::{Client, Store};
 
 /// Serves [`Kv`] from a store.
 #[derive(Clone)]
@@ -33,16 +34,17 @@ impl Kv for KvService {
     type RangeStreamStream = BoxStream<'static, Result<pb::RangeStreamResponse, Status>>;
 
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        self.store.range(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).range(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn range_stream(
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        let client = client(&self.store, &request);
         let request = request.into_inner();
         check_streamable(&request)?;
-        let pages = Pages::begin(self.store.clone(), request).await?;
+        let pages = Pages::begin(client, request).await?;
         let stream = stream::try_unfold(pages, |mut pages| async move {
             Ok(pages.next().await?.map(|chunk| (pb::RangeStreamResponse { range_response: Some(chunk) }, pages)))
         });
@@ -50,25 +52,25 @@ impl Kv for KvService {
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
-        self.store.put(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).put(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn delete_range(
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        self.store.delete_range(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).delete_range(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
-        self.store.txn(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).txn(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn compact(
         &self,
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
-        self.store.compact(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).compact(request.into_inner()).await.map(Response::new).map_err(status)
     }
 }
 
@@ -88,7 +90,7 @@ fn check_streamable(request: &pb::RangeRequest) -> Result<(), Status> {
 
 /// A range that is read page by page at one revision and sent chunk by chunk.
 struct Pages {
-    store: Store,
+    client: Client,
     /// The request for the next page; `None` after the last.
     next: Option<pb::RangeRequest>,
     /// Keys still wanted; `None` for all.
@@ -101,12 +103,12 @@ struct Pages {
 
 impl Pages {
     /// Reads the first page.
-    async fn begin(store: Store, mut request: pb::RangeRequest) -> Result<Self, Status> {
+    async fn begin(client: Client, mut request: pb::RangeRequest) -> Result<Self, Status> {
         let wanted = (request.limit > 0).then_some(request.limit);
         if !request.count_only {
             request.limit = wanted.unwrap_or(i64::MAX).min(RANGE_STREAM_PAGE_KEYS);
         }
-        let mut summary = store.range(request.clone()).await.map_err(status)?;
+        let mut summary = client.range(request.clone()).await.map_err(status)?;
         // The other pages must show the same revision.
         request.revision = match request.revision {
             ..=0 => summary.header.as_ref().map_or(0, |header| header.revision),
@@ -115,7 +117,7 @@ impl Pages {
         request.serializable = true;
         let kvs = std::mem::take(&mut summary.kvs);
         summary.more = !request.count_only && wanted.is_some_and(|wanted| summary.count > wanted);
-        let mut pages = Self { store, next: Some(request), wanted, kvs: VecDeque::new(), summary: Some(summary) };
+        let mut pages = Self { client, next: Some(request), wanted, kvs: VecDeque::new(), summary: Some(summary) };
         let page_keys = kvs.len();
         pages.take(kvs, page_keys);
         Ok(pages)
@@ -139,7 +141,7 @@ impl Pages {
                 let Some(request) = self.next.clone() else {
                     return Ok(self.summary.take().map(|summary| pb::RangeResponse { kvs: chunk, ..summary }));
                 };
-                let page = self.store.range(request).await.map_err(status)?;
+                let page = self.client.range(request).await.map_err(status)?;
                 let page_keys = page.kvs.len();
                 self.take(page.kvs, page_keys);
             } else {

@@ -5,6 +5,7 @@ use pintle_proto::etcdserverpb as pb;
 use pintle_proto::etcdserverpb::lease_server::Lease;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::caller::client;
 use super::status::status;
 use crate::store::Store;
 
@@ -29,22 +30,25 @@ impl Lease for LeaseService {
         &self,
         request: Request<pb::LeaseGrantRequest>,
     ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
-        self.store.lease_grant(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).lease_grant(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn lease_revoke(
         &self,
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
-        self.store.lease_revoke(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).lease_revoke(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn lease_keep_alive(
         &self,
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let store = self.store.clone();
-        let answers = request.into_inner().map(move |request| store.lease_keep_alive(&request?).map_err(status));
+        let client = client(&self.store, &request);
+        let answers = request.into_inner().then(move |request| {
+            let client = client.clone();
+            async move { client.lease_keep_alive(&request?).await.map_err(status) }
+        });
         Ok(Response::new(answers.boxed()))
     }
 
@@ -52,13 +56,13 @@ impl Lease for LeaseService {
         &self,
         request: Request<pb::LeaseTimeToLiveRequest>,
     ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
-        self.store.lease_time_to_live(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).lease_time_to_live(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn lease_leases(
         &self,
-        _request: Request<pb::LeaseLeasesRequest>,
+        request: Request<pb::LeaseLeasesRequest>,
     ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
-        self.store.lease_leases().await.map(Response::new).map_err(status)
+        client(&self.store, &request).lease_leases().await.map(Response::new).map_err(status)
     }
 }

@@ -5,6 +5,7 @@ use pintle_proto::etcdserverpb as pb;
 use pintle_proto::etcdserverpb::maintenance_server::Maintenance;
 use tonic::{Request, Response, Status};
 
+use super::caller::{administered, client, used};
 use super::status::{status, unimplemented};
 use crate::store::Store;
 
@@ -26,43 +27,49 @@ impl Maintenance for MaintenanceService {
     type SnapshotStream = BoxStream<'static, Result<pb::SnapshotResponse, Status>>;
 
     async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
-        self.store.alarm(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).alarm(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
-    async fn status(&self, _request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
-        self.store.status_response().map(Response::new).map_err(status)
+    async fn status(&self, request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
+        used(&self.store, &request).await?.status_response().map(Response::new).map_err(status)
     }
 
     async fn defragment(
         &self,
-        _request: Request<pb::DefragmentRequest>,
+        request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(unimplemented("Defragment"))
     }
 
-    async fn hash(&self, _request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
+    async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(unimplemented("Hash"))
     }
 
-    async fn hash_kv(&self, _request: Request<pb::HashKvRequest>) -> Result<Response<pb::HashKvResponse>, Status> {
+    async fn hash_kv(&self, request: Request<pb::HashKvRequest>) -> Result<Response<pb::HashKvResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(unimplemented("HashKV"))
     }
 
-    async fn snapshot(&self, _request: Request<pb::SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+    async fn snapshot(&self, request: Request<pb::SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+        administered(&self.store, &request).await?;
         Err(unimplemented("Snapshot"))
     }
 
     async fn move_leader(
         &self,
-        _request: Request<pb::MoveLeaderRequest>,
+        request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(unimplemented("MoveLeader"))
     }
 
     async fn downgrade(
         &self,
-        _request: Request<pb::DowngradeRequest>,
+        request: Request<pb::DowngradeRequest>,
     ) -> Result<Response<pb::DowngradeResponse>, Status> {
+        administered(&self.store, &request).await?;
         Err(unimplemented("Downgrade"))
     }
 }

@@ -1,5 +1,7 @@
 //! The etcd v3 gRPC services, thin over the store.
 
+mod auth;
+mod caller;
 mod cluster;
 mod health;
 mod kv;
@@ -10,6 +12,8 @@ mod status;
 mod watch;
 
 use bytes::Bytes;
+pub use caller::CommonName;
+use pintle_proto::etcdserverpb::auth_server::AuthServer;
 use pintle_proto::etcdserverpb::cluster_server::ClusterServer;
 use pintle_proto::etcdserverpb::kv_server::KvServer;
 use pintle_proto::etcdserverpb::lease_server::LeaseServer;
@@ -49,6 +53,9 @@ impl Services {
                 .add_service(
                     LeaseServer::new(lease::LeaseService::new(store.clone()))
                         .max_decoding_message_size(max_message_bytes),
+                )
+                .add_service(
+                    AuthServer::new(auth::AuthService::new(store.clone())).max_decoding_message_size(max_message_bytes),
                 )
                 .add_service(ClusterServer::new(cluster::ClusterService::new(store.clone())))
                 .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(store.clone())))

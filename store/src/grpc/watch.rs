@@ -4,7 +4,10 @@ use pintle_proto::etcdserverpb as pb;
 use pintle_proto::etcdserverpb::watch_server::Watch;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::store::Store;
+use super::caller::client;
+use crate::error::StoreError;
+use crate::store::{Client, Store};
+use crate::watch::hub::WatchError;
 use crate::watch::{StreamSettings, Surroundings, WatchStream};
 
 /// Serves [`Watch`] from a store.
@@ -23,25 +26,37 @@ impl WatchService {
 
 #[tonic::async_trait]
 impl Watch for WatchService {
-    type WatchStream = WatchStream<Streaming<pb::WatchRequest>, Store>;
+    type WatchStream = WatchStream<Streaming<pb::WatchRequest>, Client>;
 
     async fn watch(
         &self,
         request: Request<Streaming<pb::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let watches = self.store.watches().clone();
-        let stream = WatchStream::new(watches, request.into_inner(), self.store.clone(), self.settings);
+        let client = client(&self.store, &request);
+        // Whether a watch is permitted is decided without waiting.
+        client.settle().await;
+        let stream = WatchStream::new(watches, request.into_inner(), client, self.settings);
         Ok(Response::new(stream))
     }
 }
 
-impl Surroundings for Store {
+impl Surroundings for Client {
     fn revision(&self) -> i64 {
         // A state that cannot be read halts the node; until then nothing newer than what was published is known.
-        Store::revision(self).unwrap_or_else(|_| self.watches().revision())
+        self.store().revision().unwrap_or_else(|_| self.store().watches().revision())
     }
 
     fn header(&self, revision: i64) -> pb::ResponseHeader {
-        Store::header(self, revision)
+        self.store().header(revision)
+    }
+
+    fn permit(&self, key: &[u8], range_end: &[u8]) -> Result<(), WatchError> {
+        self.permit_watch(key, range_end).map_err(|error| match error {
+            StoreError::InvalidAuthToken => WatchError::InvalidAuthToken,
+            StoreError::AuthOldRevision => WatchError::AuthOldRevision,
+            StoreError::UserEmpty => WatchError::UserEmpty,
+            _ => WatchError::PermissionDenied,
+        })
     }
 }

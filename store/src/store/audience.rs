@@ -5,7 +5,8 @@ use std::sync::Arc;
 use pintle_proto::mvccpb::Event;
 use tokio::sync::Notify;
 
-use crate::apply::{Command, Response};
+use super::tokens::Tokens;
+use crate::apply::{AuthChange, AuthCommand, Command, Response};
 use crate::engine::rocks::RocksEngine;
 use crate::error::StoreError;
 use crate::lease::Leases;
@@ -20,6 +21,7 @@ pub struct Audience {
     pub mvcc: Arc<Mvcc<RocksEngine>>,
     pub watches: Arc<Watches>,
     pub leases: Arc<Leases>,
+    pub tokens: Arc<Tokens>,
     /// Told of compactions.
     pub compacted: Arc<Notify>,
 }
@@ -38,13 +40,14 @@ impl Observer for Audience {
                     self.leases.checkpoint(lease.id, lease.remaining_ttl);
                 }
             }
+            (Command::Auth(AuthCommand { change: Some(change) }), _) => self.rules_changed(change),
             (
                 Command::Put(_)
                 | Command::DeleteRange(_)
                 | Command::Txn(_)
                 | Command::LeaseGrant(_)
                 | Command::Alarm(_)
-                | Command::Auth(_),
+                | Command::Auth(AuthCommand { change: None }),
                 _,
             ) => {}
         }
@@ -58,8 +61,30 @@ impl Observer for Audience {
         let view = self.mvcc.view()?;
         self.watches.restore(view.revision(), view.compacted());
         self.leases.reset(view.leases()?);
+        // Those that the other member's past took back are not known.
+        self.tokens.clear();
         self.compacted.notify_one();
         Ok(())
+    }
+}
+
+impl Audience {
+    /// Remembers tokens, and forgets those that no longer count.
+    fn rules_changed(&self, change: &AuthChange) {
+        match change {
+            AuthChange::Authenticate(issued) => self.tokens.issue(&issued.user, &issued.token),
+            AuthChange::UserDelete(request) => self.tokens.forget_user(&request.name),
+            AuthChange::UserChangePassword(request) => self.tokens.forget_user(&request.name),
+            AuthChange::Disable(_) => self.tokens.clear(),
+            AuthChange::Enable(_)
+            | AuthChange::UserAdd(_)
+            | AuthChange::UserGrantRole(_)
+            | AuthChange::UserRevokeRole(_)
+            | AuthChange::RoleAdd(_)
+            | AuthChange::RoleDelete(_)
+            | AuthChange::RoleGrantPermission(_)
+            | AuthChange::RoleRevokePermission(_) => {}
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! Keys: reading and changing them.
 
+use std::sync::Arc;
+
 use pintle_proto::etcdserverpb as pb;
 
 use super::Store;
+use crate::auth::Author;
 use crate::error::StoreError;
 use crate::limits;
 use crate::mvcc::{check, txn};
@@ -29,11 +32,16 @@ impl Store {
     pub async fn txn(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, StoreError> {
         check::txn(&request, self.0.config.max_txn_ops)?;
         if !txn::is_read_only(&request) {
-            return self.write(request).await;
+            return self.write(Author::Server, request).await;
         }
         if !txn::is_serializable(&request) {
             self.0.node.read_index().await?;
         }
+        self.read_txn(Arc::new(request)).await
+    }
+
+    /// Answers a transaction that only reads from what this node has applied.
+    pub(super) async fn read_txn(&self, request: Arc<pb::TxnRequest>) -> Result<pb::TxnResponse, StoreError> {
         let mut response = self.read(move |mvcc| mvcc.view()?.txn(&request)).await?;
         self.complete(&mut response.header);
         Ok(response)
@@ -42,20 +50,20 @@ impl Store {
     /// Stores a key.
     pub async fn put(&self, request: pb::PutRequest) -> Result<pb::PutResponse, StoreError> {
         check::put(&request)?;
-        self.write(request).await
+        self.write(Author::Server, request).await
     }
 
     /// Deletes a range of keys.
     pub async fn delete_range(&self, request: pb::DeleteRangeRequest) -> Result<pb::DeleteRangeResponse, StoreError> {
         check::delete_range(&request)?;
-        self.write(request).await
+        self.write(Author::Server, request).await
     }
 
     /// Forgets what was superseded up to a revision. A `physical` compaction returns when it is gone from this node's
     /// disk.
     pub async fn compact(&self, request: pb::CompactionRequest) -> Result<pb::CompactionResponse, StoreError> {
         let physical = request.physical;
-        let response = self.write(request).await?;
+        let response = self.write(Author::Server, request).await?;
         if physical {
             self.read(|mvcc| {
                 while !mvcc.prune(limits::PRUNE_CHANGES)? {}

@@ -3,6 +3,7 @@
 use pintle_proto::etcdserverpb as pb;
 
 use super::Store;
+use crate::auth::Author;
 use crate::error::StoreError;
 use crate::limits::MAX_LEASE_TTL_SECONDS;
 
@@ -17,12 +18,12 @@ impl Store {
             // Positive, as etcd's are.
             request.id = rand::random::<i64>() & i64::MAX;
         }
-        self.write(request).await
+        self.write(Author::Server, request).await
     }
 
     /// Ends a lease and deletes its keys.
     pub async fn lease_revoke(&self, request: pb::LeaseRevokeRequest) -> Result<pb::LeaseRevokeResponse, StoreError> {
-        self.write(request).await
+        self.write(Author::Server, request).await
     }
 
     /// Starts a lease's time over. The TTL of one that is gone is 0.

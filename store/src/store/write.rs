@@ -2,7 +2,7 @@
 
 use pintle_proto::etcdserverpb as pb;
 
-use crate::apply::{Command, Response};
+use crate::apply::{AuthChange, Command, Response};
 
 /// A request that becomes a command, and what that is answered with.
 pub trait Write {
@@ -46,4 +46,38 @@ writes! {
     LeaseRevoke: pb::LeaseRevokeRequest => pb::LeaseRevokeResponse;
     LeaseCheckpoint: pb::LeaseCheckpointRequest => pb::LeaseCheckpointResponse;
     Alarm: pb::AlarmRequest => pb::AlarmResponse;
+}
+
+macro_rules! auth_writes {
+    ($($kind:ident: $request:ty => $response:ident;)*) => {
+        $(impl Write for $request {
+            type Response = pb::$response;
+
+            fn into_command(self) -> Command {
+                AuthChange::$kind(self).into()
+            }
+
+            fn response(response: Response) -> Option<pb::$response> {
+                if let Response::Auth(header) = response { Some(pb::$response { header }) } else { None }
+            }
+
+            fn header(response: &mut pb::$response) -> &mut Option<pb::ResponseHeader> {
+                &mut response.header
+            }
+        })*
+    };
+}
+
+auth_writes! {
+    Enable: pb::AuthEnableRequest => AuthEnableResponse;
+    Disable: pb::AuthDisableRequest => AuthDisableResponse;
+    UserAdd: pb::AuthUserAddRequest => AuthUserAddResponse;
+    UserDelete: pb::AuthUserDeleteRequest => AuthUserDeleteResponse;
+    UserChangePassword: pb::AuthUserChangePasswordRequest => AuthUserChangePasswordResponse;
+    UserGrantRole: pb::AuthUserGrantRoleRequest => AuthUserGrantRoleResponse;
+    UserRevokeRole: pb::AuthUserRevokeRoleRequest => AuthUserRevokeRoleResponse;
+    RoleAdd: pb::AuthRoleAddRequest => AuthRoleAddResponse;
+    RoleDelete: pb::AuthRoleDeleteRequest => AuthRoleDeleteResponse;
+    RoleGrantPermission: pb::AuthRoleGrantPermissionRequest => AuthRoleGrantPermissionResponse;
+    RoleRevokePermission: pb::AuthRoleRevokePermissionRequest => AuthRoleRevokePermissionResponse;
 }

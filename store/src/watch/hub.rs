@@ -58,6 +58,18 @@ pub enum WatchError {
     /// The stream's watches take too much memory.
     #[error("etcdserver: too many requests")]
     TooManyWatches,
+    /// The client may not read all of the keys. etcd tells this and the reasons below as its client prints errors.
+    #[error("rpc error: code = PermissionDenied desc = etcdserver: permission denied")]
+    PermissionDenied,
+    /// The client's token does not count.
+    #[error("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token")]
+    InvalidAuthToken,
+    /// Users, roles or permissions have changed since the client showed its credentials.
+    #[error("rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old")]
+    AuthOldRevision,
+    /// The client has shown no credentials.
+    #[error("rpc error: code = InvalidArgument desc = etcdserver: user name is empty")]
+    UserEmpty,
 }
 
 /// What to read from the history for some of the watchers that are catching up.
@@ -267,6 +279,13 @@ impl Hub {
             {
                 self.unindex(watcher, &watcher_state.range);
             }
+        }
+    }
+
+    /// Lets a stream's client know that it was refused a watch.
+    pub fn refuse(&mut self, stream_id: StreamId, error: WatchError, now: i64) {
+        if let Some(stream) = self.streams.get(&stream_id) {
+            stream.mailbox.force(Delivery::Refused { error, revision: now.max(self.revision) });
         }
     }
 

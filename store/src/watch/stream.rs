@@ -19,7 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::event::{Delivery, Filter, NO_WATCH, WatchId};
 use super::history::Watches;
-use super::hub::{StreamId, WatchOptions};
+use super::hub::{StreamId, WatchError, WatchOptions};
 use super::mailbox::{Capacity, Mail, Mailbox};
 use crate::engine::Span;
 
@@ -29,6 +29,8 @@ pub trait Surroundings: Send + Unpin + 'static {
     fn revision(&self) -> i64;
     /// A response header that tells `revision`.
     fn header(&self, revision: i64) -> pb::ResponseHeader;
+    /// Whether the stream's client may watch the keys that `key` and `range_end` of a request name; else why not.
+    fn permit(&self, key: &[u8], range_end: &[u8]) -> Result<(), WatchError>;
 }
 
 /// How a stream behaves.
@@ -102,10 +104,17 @@ where
         let filter = Filter { no_put: filters(FilterType::Noput), no_delete: filters(FilterType::Nodelete) };
         // The empty key comes before every key that can be stored.
         let key = if request.key.is_empty() { b"\0"[..].into() } else { request.key };
+        let now = self.surroundings.revision();
+        // A revision that cannot be is told of before a missing permission, as in etcd.
+        if request.start_revision >= 0
+            && let Err(error) = self.surroundings.permit(&key, &request.range_end)
+        {
+            return self.watches.lock().refuse(self.stream, error, now);
+        }
         let options = WatchOptions {
             range: Span::of_request(key, request.range_end),
             start_revision: request.start_revision,
-            now: self.surroundings.revision(),
+            now,
             id: request.watch_id,
             filter,
             prev_kv: request.prev_kv,
