@@ -1,6 +1,7 @@
 //! The client port: connections, TLS, and what is served beside gRPC.
 
 mod authority;
+mod common_name;
 mod endpoint;
 mod gateway;
 mod health;

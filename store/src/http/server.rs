@@ -15,10 +15,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::LenientAuthority;
+use super::common_name;
 use super::gateway::{self, is_gateway};
 use super::health;
 use super::listener::{BindError, Connection, Listener};
-use crate::grpc::{Body, Services, is_grpc};
+use crate::grpc::{Body, CommonName, Services, is_grpc};
 use crate::limits::{
     DEFAULT_CONCURRENT_STREAMS, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_PING_INTERVAL,
     HTTP2_PING_TIMEOUT, HTTP2_STREAM_WINDOW_BYTES, REQUEST_OVERHEAD_BYTES, TLS_HANDSHAKE_TIMEOUT,
@@ -34,6 +35,8 @@ pub struct ServerSettings {
     pub max_concurrent_streams: u32,
     /// How watches behave.
     pub watch: StreamSettings,
+    /// Whether a client without a token is the user whom its certificate names (etcd's `--client-cert-auth`).
+    pub certificates_name_users: bool,
 }
 
 impl ServerSettings {
@@ -43,6 +46,7 @@ impl ServerSettings {
         Self {
             max_concurrent_streams: DEFAULT_CONCURRENT_STREAMS,
             watch: StreamSettings { fragment_bytes, progress_interval: WATCH_PROGRESS_INTERVAL },
+            certificates_name_users: false,
         }
     }
 }
@@ -78,20 +82,21 @@ struct Handler {
     store: Store,
     /// `None` where only health is served.
     services: Option<Services>,
-    max_concurrent_streams: u32,
+    settings: ServerSettings,
+    /// Whom the certificate of the connection names, if that counts.
+    common_name: Option<CommonName>,
 }
 
 /// Serves a store to clients.
 pub fn serve(store: &Store, listener: Listener, tls: Option<Arc<ServerConfig>>, settings: ServerSettings) -> Server {
     let services = Some(Services::new(store.clone(), settings.watch));
-    let max_concurrent_streams = settings.max_concurrent_streams;
-    start(listener, tls, Handler { store: store.clone(), services, max_concurrent_streams })
+    start(listener, tls, Handler { store: store.clone(), services, settings, common_name: None })
 }
 
 /// Serves only what probes ask for: etcd's `--listen-metrics-urls`.
 pub fn serve_metrics(store: &Store, listener: Listener, tls: Option<Arc<ServerConfig>>) -> Server {
-    let max_concurrent_streams = ServerSettings::of(store).max_concurrent_streams;
-    start(listener, tls, Handler { store: store.clone(), services: None, max_concurrent_streams })
+    let settings = ServerSettings::of(store);
+    start(listener, tls, Handler { store: store.clone(), services: None, settings, common_name: None })
 }
 
 /// Serves a store on a Unix socket that only this user may connect to.
@@ -138,13 +143,18 @@ async fn serve_connection(
     stream: Box<dyn Connection>,
     lenient: bool,
     tls: Option<TlsAcceptor>,
-    handler: Handler,
+    mut handler: Handler,
     stop: CancellationToken,
 ) {
     let stream: Box<dyn Connection> = match tls {
         None => stream,
         Some(tls) => match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Ok(stream)) => {
+                if handler.settings.certificates_name_users {
+                    handler.common_name = common_name::of(stream.get_ref().1.peer_certificates());
+                }
+                Box::new(stream)
+            }
             Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => return tracing::debug!("TLS handshake took too long"),
         },
@@ -164,7 +174,7 @@ async fn serve_http(stream: impl Connection, handler: Handler, stop: Cancellatio
         .timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING_INTERVAL)
         .keep_alive_timeout(HTTP2_PING_TIMEOUT)
-        .max_concurrent_streams(handler.max_concurrent_streams)
+        .max_concurrent_streams(handler.settings.max_concurrent_streams)
         .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES);
     let service = service_fn(move |request| {
@@ -186,9 +196,14 @@ async fn serve_http(stream: impl Connection, handler: Handler, stop: Cancellatio
 }
 
 impl Handler {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
         match &self.services {
-            Some(services) if is_grpc(request.headers()) => services.call(request).await,
+            Some(services) if is_grpc(request.headers()) => {
+                if let Some(name) = &self.common_name {
+                    request.extensions_mut().insert(name.clone());
+                }
+                services.call(request).await
+            }
             Some(services) if is_gateway(request.uri().path()) => gateway::answer(services, request).await,
             _ => health::answer(&self.store, &request).await.map(|body| Body::new(http_body_util::Full::new(body))),
         }

@@ -45,6 +45,17 @@ fn a_long_conversation_goes_as_with_etcd() {
     assert!(differences.is_empty(), "{} steps differ:\n{shown}", differences.len());
 }
 
+#[test]
+fn users_and_roles_go_as_with_etcd() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(directory.path(), &["--bcrypt-cost=4"]);
+    let steps: Vec<Vec<Value>> = recorded("etcd_auth.json.gz");
+    assert_eq!(steps.len(), 2969);
+    let differences = Conversation::replay(&program.address, &steps);
+    let shown = differences.get(..5).unwrap_or(&differences).join("\n");
+    assert!(differences.is_empty(), "{} steps differ:\n{shown}", differences.len());
+}
+
 fn ask(program: &Program, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let (head, body) = HttpClient::connect(&program.address).ask(method, path, headers, body.as_bytes());
     (head.status, String::from_utf8(body).unwrap())

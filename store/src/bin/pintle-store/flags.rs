@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use pintle_store::http::{Endpoint, EndpointError, ServerSettings, TlsFiles};
-use pintle_store::{Store, StoreConfig, limits};
+use pintle_store::{AuthConfig, Store, StoreConfig, limits};
 use tracing::level_filters::LevelFilter;
+
+use crate::auth_token::{self, AuthTokenError};
 
 /// A flag whose value cannot be used; the text says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +25,9 @@ pub enum FlagError {
     /// A flag that would restrict who may connect must not be ignored.
     #[error("--{0} is not supported: remove it, and restrict clients by --trusted-ca-file instead")]
     Restriction(&'static str),
+    /// Tokens that cannot be made.
+    #[error(transparent)]
+    AuthToken(#[from] AuthTokenError),
     /// A configuration file must not be ignored.
     #[error("--config-file is not supported yet: give its settings as flags")]
     ConfigFile,
@@ -135,6 +140,18 @@ pub struct Flags {
     #[arg(long, env = "ETCD_CONFIG_FILE", hide = true)]
     config_file: Option<String>,
 
+    /// The tokens that users are given: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=5m.
+    #[arg(long, env = "ETCD_AUTH_TOKEN", default_value = "simple")]
+    auth_token: String,
+
+    /// Seconds that a simple token counts after its use.
+    #[arg(long, env = "ETCD_AUTH_TOKEN_TTL", default_value_t = limits::SIMPLE_TOKEN_TTL.as_secs())]
+    auth_token_ttl: u64,
+
+    /// Strength of hashed passwords, from 4 to 31.
+    #[arg(long, env = "ETCD_BCRYPT_COST", default_value_t = limits::BCRYPT_COST)]
+    bcrypt_cost: u32,
+
     /// debug, info, warn, error, panic or fatal.
     #[arg(long, env = "ETCD_LOG_LEVEL", default_value = "info")]
     pub log_level: LogLevel,
@@ -173,6 +190,11 @@ impl Flags {
         config.max_request_bytes = self.max_request_bytes;
         config.heartbeat_millis = self.heartbeat_interval;
         config.election_millis = self.election_timeout;
+        config.auth = AuthConfig {
+            tokens: auth_token::parse(&self.auth_token, Duration::from_secs(self.auth_token_ttl))?,
+            // As in etcd, a strength that cannot be is the default.
+            bcrypt_cost: if (4..=31).contains(&self.bcrypt_cost) { self.bcrypt_cost } else { limits::BCRYPT_COST },
+        };
         Ok(config)
     }
 
@@ -190,6 +212,7 @@ impl Flags {
     pub fn server_settings(&self, store: &Store) -> ServerSettings {
         let mut settings = ServerSettings::of(store);
         settings.max_concurrent_streams = self.max_concurrent_streams;
+        settings.certificates_name_users = self.client_cert_auth;
         if let Some(GoDuration(interval)) = self.watch_progress_notify_interval
             && !interval.is_zero()
         {

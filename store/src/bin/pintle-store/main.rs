@@ -1,5 +1,6 @@
 //! The store as a program: a drop-in for etcd, of one node.
 
+mod auth_token;
 mod flags;
 mod unsupported;
 

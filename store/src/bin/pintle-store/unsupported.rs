@@ -11,15 +11,12 @@ enum Takes {
 }
 
 const UNSUPPORTED: &[(&str, Takes)] = &[
-    ("auth-token", Takes::Value),
-    ("auth-token-ttl", Takes::Value),
     ("auto-compaction-mode", Takes::Value),
     ("auto-compaction-retention", Takes::Value),
     ("auto-tls", Takes::Nothing),
     ("backend-batch-interval", Takes::Value),
     ("backend-batch-limit", Takes::Value),
     ("backend-bbolt-freelist-type", Takes::Value),
-    ("bcrypt-cost", Takes::Value),
     ("bootstrap-defrag-threshold-megabytes", Takes::Value),
     ("cipher-suites", Takes::Value),
     ("client-cert-file", Takes::Value),
