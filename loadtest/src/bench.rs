@@ -61,7 +61,7 @@ fn running_apiserver(options: &BenchOptions) -> Option<Target> {
 }
 
 /// A program in the directory of this one.
-fn beside(program: &str) -> Result<PathBuf, BenchError> {
+pub fn beside(program: &str) -> Result<PathBuf, BenchError> {
     let own = std::env::current_exe().map_err(BenchError::local("cannot find this program's directory"))?;
     Ok(own.with_file_name(program))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::case::Case;
+use crate::torture::Fault;
 
 /// Load generator for Pintle's servers, and for those they replace.
 #[derive(Debug, Parser)]
@@ -22,6 +23,50 @@ pub enum Command {
     /// Starts both servers on this machine, drives them case by case, and prints their processor time per operation, throughput,
     /// latency and memory.
     Bench(BenchOptions),
+    /// Starts a cluster of stores in network namespaces (needs root), does everything to it that can happen to one while clients
+    /// work, and checks that nothing was lost: linearizability, the promises of watches, equal members.
+    Torture(TortureOptions),
+}
+
+/// How to torture a cluster.
+#[derive(Debug, Clone, Args)]
+pub struct TortureOptions {
+    /// What faults and requests come of; a random one unless given.
+    #[arg(long)]
+    pub seed: Option<u64>,
+
+    /// How long, as 45s, 30m or 2h; a number alone is in seconds. After every minute all faults are healed and everything is
+    /// checked.
+    #[arg(long, default_value = "60s", value_parser = parse_duration)]
+    pub duration: Duration,
+
+    /// Members of the cluster.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub members: u8,
+
+    /// Clients that write and read.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub clients: u16,
+
+    /// Do only these. Separated by commas.
+    #[arg(long, value_name = "FAULT,...", value_delimiter = ',')]
+    pub faults: Vec<Fault>,
+
+    /// The server: pintle-store beside this program unless given, or any drop-in for etcd.
+    #[arg(long, value_name = "PATH")]
+    pub server_binary: Option<PathBuf>,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let seconds_per_unit = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(format!("{unit:?} is none of s, m and h")),
+    };
+    let number: u64 = number.parse().map_err(|_| "not a number".to_owned())?;
+    number.checked_mul(seconds_per_unit).map(Duration::from_secs).ok_or_else(|| "too long".to_owned())
 }
 
 /// How to benchmark.
@@ -111,5 +156,14 @@ mod tests {
         assert!(parse(&["--only", "nothing"]).is_err());
         assert!(parse(&["--endpoints", "127.0.0.1:2379"]).is_err(), "whose processor time?");
         assert!(parse(&["--endpoints", "127.0.0.1:2379", "--pid", "1,2"]).is_ok());
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("30m"), Ok(Duration::from_secs(1800)));
+        assert!(parse_duration("m").is_err() && parse_duration("3d").is_err() && parse_duration("").is_err());
+        let torture = Cli::try_parse_from(["pintle-loadtest", "torture", "--faults", "kill,power-loss-all"]).unwrap();
+        assert!(matches!(torture.command, Command::Torture(options) if options.faults.len() == 2));
     }
 }

@@ -15,3 +15,4 @@ pub mod proc_stat;
 pub mod process;
 pub mod store;
 pub mod table;
+pub mod torture;

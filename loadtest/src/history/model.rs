@@ -86,7 +86,8 @@ fn select(keys: &OrdMap<Bytes, KeyValue>, request: &pb::RangeRequest) -> (Vec<Ke
     }
     if request.keys_only {
         for kv in &mut kvs {
-            kv.value = Bytes::new();
+            // Nor the lease, since etcd 3.7.
+            (kv.value, kv.lease) = (Bytes::new(), 0);
         }
     }
     (kvs, count)

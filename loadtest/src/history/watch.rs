@@ -41,11 +41,12 @@ pub enum Note {
     Compacted(i64),
 }
 
-/// Checks a watcher against the account of all revisions. A `complete` one has been given time to be told everything.
+/// Checks a watcher against the account of all revisions. It has been given time to be told everything through `through`; 0
+/// asks for no more than it was told.
 ///
 /// # Errors
 /// The guarantee that was broken.
-pub fn check(watched: &Watched, replay: &Replay, complete: bool) -> Result<(), Violation> {
+pub fn check(watched: &Watched, replay: &Replay, through: i64) -> Result<(), Violation> {
     let mut reader = Reader { watched, replay, next: watched.from, resumed: true };
     let mut may_skip_to = 0;
     for note in &watched.notes {
@@ -67,10 +68,10 @@ pub fn check(watched: &Watched, replay: &Replay, complete: bool) -> Result<(), V
             }
         }
     }
-    match reader.due(replay.last()).next() {
-        Some(event) if complete => Err(Guarantee::Reliable.broken(format!("never told of {}", describe(event)))),
-        _ => Ok(()),
-    }
+    reader
+        .due(through)
+        .next()
+        .map_or(Ok(()), |event| Err(Guarantee::Reliable.broken(format!("never told of {}", describe(event)))))
 }
 
 struct Reader<'a> {
@@ -173,19 +174,19 @@ mod tests {
     }
 
     fn broken(watched: &Watched, replay: &Replay) -> Guarantee {
-        check(watched, replay, true).unwrap_err().guarantee
+        check(watched, replay, replay.last()).unwrap_err().guarantee
     }
 
     #[test]
     fn a_watcher_that_was_told_everything_is_content() {
         let (mut watched, replay) = told(1);
-        check(&watched, &replay, true).unwrap();
+        check(&watched, &replay, replay.last()).unwrap();
         watched.notes.insert(10, Note::Resumed(12));
         watched.notes.insert(11, Note::Progress(11));
         watched.notes.insert(5, Note::Resumed(7));
-        check(&watched, &replay, true).unwrap();
+        check(&watched, &replay, replay.last()).unwrap();
         watched.notes.truncate(20);
-        check(&watched, &replay, false).unwrap();
+        check(&watched, &replay, 0).unwrap();
         assert_eq!(broken(&watched, &replay), Guarantee::Reliable, "it was not told the rest");
     }
 
@@ -199,7 +200,7 @@ mod tests {
             events.retain(|event| event.kv.as_ref().unwrap().key == some);
         }
         watched.notes.retain(|note| !matches!(note, Note::Events { events, .. } if events.is_empty()));
-        check(&watched, &replay, true).unwrap();
+        check(&watched, &replay, replay.last()).unwrap();
     }
 
     #[test]
@@ -208,7 +209,7 @@ mod tests {
         watched.notes.drain(4..9);
         let [compacted, resumed] = [Note::Compacted(10), Note::Resumed(11)];
         watched.notes.splice(4..4, [compacted, resumed]);
-        check(&watched, &replay, true).unwrap();
+        check(&watched, &replay, replay.last()).unwrap();
         watched.notes[5] = Note::Resumed(12);
         watched.notes.remove(6);
         assert_eq!(broken(&watched, &replay), Guarantee::Resumable);
