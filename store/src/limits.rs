@@ -193,3 +193,6 @@ pub const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long until a follower asks again for a read index (etcd's `readIndexRetryTime` is five times that).
 pub const READ_INDEX_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Seconds that a lock or candidacy lasts whose owner brought no lease, as in etcd's `clientv3/concurrency`.
+pub const SESSION_TTL_SECONDS: i64 = 60;

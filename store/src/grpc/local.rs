@@ -69,7 +69,7 @@ fn with<T>(metadata: http::HeaderMap, message: T) -> Request<T> {
 }
 
 /// The services as tonic's client wants to see a connection.
-struct Local(Services);
+pub(super) struct Local(pub(super) Services);
 
 impl tower::Service<http::Request<Body>> for Local {
     type Response = http::Response<Body>;

@@ -1,13 +1,17 @@
 //! The etcd v3 gRPC services, thin over the store.
 
 mod auth;
+mod behalf;
 mod caller;
 mod cluster;
+mod election;
 mod health;
 mod kv;
 mod lease;
 mod local;
+mod lock;
 mod maintenance;
+mod reflection;
 mod status;
 mod watch;
 
@@ -20,6 +24,8 @@ use pintle_proto::etcdserverpb::lease_server::LeaseServer;
 use pintle_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use pintle_proto::etcdserverpb::watch_server::WatchServer;
 use pintle_proto::health::health_server::HealthServer;
+use pintle_proto::v3electionpb::election_server::ElectionServer;
+use pintle_proto::v3lockpb::lock_server::LockServer;
 pub use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt;
@@ -59,8 +65,16 @@ impl Services {
                 )
                 .add_service(ClusterServer::new(cluster::ClusterService::new(store.clone())))
                 .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(store.clone())))
-                .add_service(HealthServer::new(health::HealthService))
-                .prepare();
+                .add_service(HealthServer::new(health::HealthService));
+        let basis = Self { store: store.clone(), routes: routes.clone().prepare(), max_message_bytes };
+        let routes = routes
+            .add_service(
+                LockServer::new(lock::LockService::new(basis.clone())).max_decoding_message_size(max_message_bytes),
+            )
+            .add_service(
+                ElectionServer::new(election::ElectionService::new(basis)).max_decoding_message_size(max_message_bytes),
+            );
+        let routes = reflection::add_to(routes).prepare();
         Self { store, routes, max_message_bytes }
     }
 

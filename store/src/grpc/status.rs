@@ -28,6 +28,17 @@ pub fn unknown_service() -> Status {
     Status::not_found("unknown service")
 }
 
+/// An error of a service that is a client of the others: clients report errors by their text alone.
+pub fn unknown(text: impl Into<String>) -> Status {
+    Status::unknown(text)
+}
+
+/// What a client makes of the error that a service answered.
+#[allow(clippy::needless_pass_by_value, reason = "what `map_err` takes")]
+pub fn seen_by_client(status: Status) -> Status {
+    unknown(status.message())
+}
+
 fn code(code: error::Code) -> Code {
     match code {
         error::Code::InvalidArgument => Code::InvalidArgument,

@@ -51,13 +51,22 @@ impl HttpClient {
 
     /// Sends a request and returns the answer up to its body.
     pub fn begin(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Head {
+        self.send(method, path, headers, body);
+        self.head()
+    }
+
+    /// Sends a request.
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
             request.extend([name, ": ", value, "\r\n"]);
         }
         request.push_str("\r\n");
-        let stream = self.stream.get_mut();
-        stream.write_all(&[request.as_bytes(), body].concat()).unwrap();
+        self.stream.get_mut().write_all(&[request.as_bytes(), body].concat()).unwrap();
+    }
+
+    /// The answer to the request that was sent, up to its body.
+    pub fn head(&mut self) -> Head {
         let status = self.line().unwrap();
         let status = status.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = Vec::new();

@@ -11,6 +11,7 @@ mod golden;
 mod grpc;
 mod http_client;
 mod json;
+mod lock;
 mod model;
 mod program;
 mod recovery;
