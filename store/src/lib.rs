@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod http;
 pub mod lease;
 pub mod limits;
+pub mod maintenance;
 pub mod mvcc;
 pub mod raft;
 pub mod store;

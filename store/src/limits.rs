@@ -108,6 +108,15 @@ pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
 /// Changes that are looked at in one go when dropping what was compacted.
 pub const PRUNE_CHANGES: usize = 10_000;
 
+/// Branches above a leaf that a bbolt file may have; a tree of all the pages that there can be has fewer.
+pub const BBOLT_MAX_DEPTH: usize = 40;
+
+/// Bytes of one branch page of a bbolt file, with what it runs over into: a few keys of the longest kind.
+pub const BBOLT_MAX_BRANCH_BYTES: usize = 1 << 20;
+
+/// Bytes of one leaf page of a bbolt file, with what it runs over into: a few of the largest requests.
+pub const BBOLT_MAX_LEAF_BYTES: usize = 256 << 20;
+
 /// How long a client may take for the TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
