@@ -108,6 +108,18 @@ pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
 /// Changes that are looked at in one go when dropping what was compacted.
 pub const PRUNE_CHANGES: usize = 10_000;
 
+/// Bytes of a backup in one message; etcd's.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 32 * 1024;
+
+/// Messages of a backup that wait for its client.
+pub const SNAPSHOT_QUEUE_CHUNKS: usize = 8;
+
+/// How long the client of a backup may take for one message.
+pub const SNAPSHOT_STALL: Duration = Duration::from_secs(60);
+
+/// Backups that are sent at the same time.
+pub const SNAPSHOTS_AT_ONCE: usize = 4;
+
 /// Branches above a leaf that a bbolt file may have; a tree of all the pages that there can be has fewer.
 pub const BBOLT_MAX_DEPTH: usize = 40;
 

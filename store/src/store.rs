@@ -7,6 +7,7 @@ mod caller;
 mod kv;
 mod lease;
 mod quota;
+mod snapshot;
 mod status;
 mod tokens;
 mod write;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use self::audience::{Audience, Past};
 pub use self::auth::AuthConfig;
 pub use self::caller::{Caller, Client, Presented};
+pub use self::snapshot::SnapshotChunks;
 pub use self::status::Status;
 pub use self::tokens::TokenKind;
 use self::tokens::Tokens;
@@ -127,6 +129,8 @@ struct Inner {
     config: StoreConfig,
     /// What runs beside the requests.
     tasks: Mutex<JoinSet<()>>,
+    /// A permit a backup that is being sent.
+    snapshots: Arc<Semaphore>,
     databases: [Arc<RocksEngine>; 2],
     // Dropped last, after the databases in it.
     directory: DataDir,
@@ -191,6 +195,7 @@ impl Store {
             passwords,
             config,
             tasks,
+            snapshots: Arc::new(Semaphore::new(limits::SNAPSHOTS_AT_ONCE)),
             databases,
             directory,
         }));
@@ -287,6 +292,18 @@ impl Store {
     /// The members by id, each with whether it is a learner.
     pub fn members(&self) -> Vec<(u64, Member, bool)> {
         self.0.node.members()
+    }
+
+    /// Gives back to the file system what this member's databases no longer need. Reads and writes go on meanwhile.
+    ///
+    /// # Errors
+    /// When the databases cannot be written.
+    pub async fn defragment(&self) -> Result<(), StoreError> {
+        let databases = self.0.databases.clone();
+        tokio::task::spawn_blocking(move || databases.iter().try_for_each(|database| database.defragment()))
+            .await
+            .map_err(|_| StoreError::Stopped)?
+            .map_err(StoreError::Engine)
     }
 
     /// Raises, clears or lists alarms.

@@ -144,4 +144,10 @@ pub trait Engine: Send + Sync + 'static {
     /// returns, and atomic: after a crash at any point either the old or the new contents are found. Readers that exist
     /// keep seeing the old ones, or fail.
     fn replace(&self, directory: &Path) -> Result<(), EngineError>;
+
+    /// Makes everything written so far durable and rewrites the files without what is no longer needed. Reads and
+    /// writes go on meanwhile.
+    fn defragment(&self) -> Result<(), EngineError> {
+        self.flush()
+    }
 }

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType,
-    DBRawIteratorWithThreadMode, DBRecoveryMode, DBWithThreadMode, FlushOptions, LogLevel, MultiThreaded, Options,
-    ReadOptions, SnapshotWithThreadMode, WriteBufferManager, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, BoundColumnFamily, Cache,
+    ColumnFamilyDescriptor, CompactOptions, DBCompressionType, DBRawIteratorWithThreadMode, DBRecoveryMode,
+    DBWithThreadMode, FlushOptions, LogLevel, MultiThreaded, Options, ReadOptions, SnapshotWithThreadMode,
+    WriteBufferManager, WriteOptions,
 };
 
 use super::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, Write, WriteBatch, wal};
@@ -438,6 +439,17 @@ impl Engine for RocksEngine {
             return Err(EngineError("the database was replaced twice at once".to_owned()));
         }
         self.retire(old)
+    }
+
+    fn defragment(&self) -> Result<(), EngineError> {
+        self.flush()?;
+        let mut options = CompactOptions::default();
+        // Also where no newer file would push it: what was deleted and still lies in the last level.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for column in self.columns {
+            self.db.compact_range_cf_opt(&self.column(*column)?, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,10 @@
 //! The Maintenance service.
 
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::etcdserverpb::maintenance_server::Maintenance;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::caller::{administered, client, used};
@@ -39,7 +41,8 @@ impl Maintenance for MaintenanceService {
         request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
         administered(&self.store, &request).await?;
-        Err(unimplemented("Defragment"))
+        self.store.defragment().await.map_err(status)?;
+        Ok(Response::new(pb::DefragmentResponse::default()))
     }
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
@@ -54,7 +57,8 @@ impl Maintenance for MaintenanceService {
 
     async fn snapshot(&self, request: Request<pb::SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
         administered(&self.store, &request).await?;
-        Err(unimplemented("Snapshot"))
+        let chunks = ReceiverStream::new(self.store.snapshot().map_err(status)?);
+        Ok(Response::new(chunks.map_err(status).boxed()))
     }
 
     async fn move_leader(

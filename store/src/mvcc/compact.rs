@@ -96,7 +96,7 @@ fn drop_version(batch: &mut WriteBatch, key: &[u8], revision: Revision) {
 }
 
 /// The main revision up to which the local step is done; 0 before the first.
-fn pruned_to(reader: &impl Reader) -> Result<i64> {
+pub fn pruned_to(reader: &impl Reader) -> Result<i64> {
     let Some(bytes) = reader.get(Column::Meta, meta::PRUNED)? else { return Ok(0) };
     let bytes = bytes.as_ref().try_into().map_err(|_| StoreError::CorruptData("pruned mark is cut short"))?;
     Ok(i64::from_be_bytes(bytes))

@@ -4,6 +4,7 @@
 //! [`state_machine`] (applied, answered). A consistent read goes [`read_index`] -> the state the machine has applied.
 
 mod batch;
+mod cluster_state;
 #[cfg(test)]
 mod conformance;
 pub mod leader;
@@ -27,6 +28,7 @@ pub mod state_machine;
 use openraft::RaftTypeConfig;
 
 pub use batch::Batch;
+pub use cluster_state::{ClusterState, found};
 pub use membership::Member;
 
 use crate::apply::Reply;

@@ -30,7 +30,7 @@ use crate::limits;
 use crate::mvcc::Mvcc;
 
 /// Where this node's identity lies in [`Column::Vote`].
-const IDENTITY: &[u8] = b"identity";
+pub(super) const IDENTITY: &[u8] = b"identity";
 
 /// Who this node is. Decided once, when the data directory is made.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]

@@ -50,8 +50,12 @@ pub struct Applied {
 impl Applied {
     /// Reads it from the state database.
     pub fn load<E: Engine>(engine: &E) -> Result<Self, EngineError> {
-        let snapshot = engine.snapshot();
-        Self::decode(snapshot.get(Column::Meta, APPLIED)?.as_ref(), snapshot.get(Column::Members, MEMBERSHIP)?.as_ref())
+        Self::read(&engine.snapshot())
+    }
+
+    /// Reads it from a view of the state database.
+    pub fn read(reader: &impl Reader) -> Result<Self, EngineError> {
+        Self::decode(reader.get(Column::Meta, APPLIED)?.as_ref(), reader.get(Column::Members, MEMBERSHIP)?.as_ref())
     }
 
     /// Reads it from a copy of the state database.
@@ -67,7 +71,7 @@ impl Applied {
         Ok(Self { last: last.map(Into::into), membership: membership.unwrap_or_default() })
     }
 
-    fn store(&self, batch: &mut WriteBatch) {
+    pub(super) fn store(&self, batch: &mut WriteBatch) {
         if let Some(last) = &self.last {
             batch.put(Column::Meta, APPLIED, LogIdRecord::from(last).encode_to_vec());
         }
