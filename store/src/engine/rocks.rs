@@ -446,8 +446,9 @@ impl Engine for RocksEngine {
         let mut options = CompactOptions::default();
         // Also where no newer file would push it: what was deleted and still lies in the last level.
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        let generation = self.current();
         for column in self.columns {
-            self.db.compact_range_cf_opt(&self.column(*column)?, None::<&[u8]>, None::<&[u8]>, &options);
+            generation.db.compact_range_cf_opt(&generation.column(*column)?, None::<&[u8]>, None::<&[u8]>, &options);
         }
         Ok(())
     }
