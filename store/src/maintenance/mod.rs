@@ -3,8 +3,15 @@
 pub mod backend;
 pub mod bbolt;
 pub mod export;
+pub mod import;
+pub mod restore;
+pub mod snapshot_file;
+pub mod status;
 
-use crate::engine::EngineError;
+use std::path::PathBuf;
+
+use crate::data_dir::DataDirError;
+use crate::engine::{EngineError, rocks};
 use crate::error::StoreError;
 
 /// Why a backup could not be made or read.
@@ -16,6 +23,32 @@ pub enum Error {
     /// The database is not one of etcd's.
     #[error("not a database of etcd: {0}")]
     Foreign(&'static str),
+    /// A backup does not end with its hash.
+    #[error("snapshot missing hash but --skip-hash-check=false; a file copied from a data directory has none")]
+    HashMissing,
+    /// A backup's hash is another's.
+    #[error("the snapshot does not match its sha256: it was cut off or damaged on the way; save it again")]
+    HashDiffers,
+    /// The data is to go where something is already.
+    #[error("data-dir {0:?} not empty or could not be read; choose another directory")]
+    NotEmpty(PathBuf),
+    /// The member is not part of the cluster.
+    #[error("couldn't find local name {0:?} in the initial cluster configuration; see --name and --initial-cluster")]
+    NotAMember(String),
+    /// The member's URLs are not those that the others will know.
+    #[error("--initial-cluster has {given} for this member, but --initial-advertise-peer-urls has {announced}")]
+    OtherPeerUrls {
+        /// In the initial cluster.
+        given: String,
+        /// Its own flag.
+        announced: String,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// A database did not open.
+    #[error(transparent)]
+    Open(#[from] rocks::OpenError),
     /// The store's own state cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -268,7 +268,7 @@ impl<'a, R: Reader> Writer<'a, R> {
 }
 
 /// Bytes that one change counts for in the store's size.
-fn change_bytes(key: &[u8], value: &[u8]) -> u64 {
+pub(crate) fn change_bytes(key: &[u8], value: &[u8]) -> u64 {
     (key.len() + value.len()) as u64 + CHANGE_OVERHEAD_BYTES
 }
 
