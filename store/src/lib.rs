@@ -13,7 +13,11 @@ pub mod maintenance;
 pub mod mvcc;
 pub mod raft;
 pub mod store;
+pub mod tls;
 pub mod version;
 pub mod watch;
 
-pub use store::{AuthConfig, Caller, Client, OpenError, Presented, Status, Store, StoreConfig, TokenKind};
+pub use store::{
+    AuthConfig, BootstrapError, Caller, Client, ClusterConfig, InitialState, OpenError, Presented, Status, Store,
+    StoreConfig, TokenKind,
+};

@@ -3,6 +3,7 @@
 
 mod audience;
 mod auth;
+mod bootstrap;
 mod caller;
 mod kv;
 mod lease;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 
 use self::audience::{Audience, Past};
 pub use self::auth::AuthConfig;
+pub use self::bootstrap::{BootstrapError, ClusterConfig, InitialState};
 pub use self::caller::{Caller, Client, Presented};
 pub use self::snapshot::SnapshotChunks;
 pub use self::status::Status;
@@ -48,8 +50,12 @@ use crate::watch::Watches;
 pub struct StoreConfig {
     /// Where everything is kept. Made when it does not exist.
     pub data_dir: PathBuf,
+    /// Where the raft log is kept, if not in there (`--wal-dir`).
+    pub wal_dir: Option<PathBuf>,
     /// This member's human-readable name.
     pub name: String,
+    /// The members around this one.
+    pub cluster: ClusterConfig,
     /// Tells clusters apart that would otherwise begin alike.
     pub cluster_token: String,
     /// Where other members reach this one; with the token it determines the member's id when the directory is made.
@@ -77,7 +83,9 @@ impl StoreConfig {
     pub fn embedded(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            wal_dir: None,
             name: "default".to_owned(),
+            cluster: ClusterConfig::alone(),
             cluster_token: "etcd-cluster".to_owned(),
             peer_urls: vec!["http://localhost:2380".to_owned()],
             client_urls: Vec::new(),
@@ -142,7 +150,8 @@ impl Store {
     pub async fn open(config: StoreConfig) -> Result<Self, OpenError> {
         let directory = DataDir::open(&config.data_dir)?;
         let memory = Memory::new(config.cache_bytes);
-        let log = Arc::new(RocksEngine::open_raft(&directory.raft(), &memory)?);
+        let log_path = config.wal_dir.clone().unwrap_or_else(|| directory.raft());
+        let log = Arc::new(RocksEngine::open_raft(&log_path, &memory)?);
         let state = Arc::new(RocksEngine::open_state(&directory.state(), &memory)?);
         let state_damaged = |error: StoreError| damaged(directory.state(), &error);
         let mvcc = Arc::new(Mvcc::open(state).map_err(state_damaged)?);
@@ -178,7 +187,7 @@ impl Store {
             compacted: compacted.clone(),
         };
         let node = Node::start(log, mvcc.clone(), Box::new(audience), start).await.map_err(|error| match error {
-            StartError::Engine(error) => damaged(directory.raft(), &error),
+            StartError::Engine(error) => damaged(log_path.clone(), &error),
             error => OpenError::Start(error),
         })?;
         node.ready().await.map_err(OpenError::Start)?;

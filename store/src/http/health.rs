@@ -164,7 +164,16 @@ fn version() -> Answer {
     answer
 }
 
-fn not_found() -> Answer {
+/// Refuses a host name that is not on the list.
+pub(super) fn misdirected(host: &str) -> Answer {
+    plain_error(
+        StatusCode::MISDIRECTED_REQUEST,
+        &format!("the host name {host:?} is not among those of --host-whitelist: add it there, or use TLS"),
+    )
+}
+
+/// What Go's multiplexer says of a path that it does not know.
+pub(super) fn not_found() -> Answer {
     plain_error(StatusCode::NOT_FOUND, "404 page not found")
 }
 

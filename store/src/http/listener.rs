@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream, lookup_host};
 
 use super::endpoint::Address;
 
@@ -56,11 +56,12 @@ pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection for T {}
 
 impl Listener {
-    /// Listens at `address`.
-    pub async fn bind(address: &Address) -> Result<Self, BindError> {
+    /// Listens at `address`; with `reuse_port`, beside others who do the same.
+    pub async fn bind(address: &Address, reuse_port: bool) -> Result<Self, BindError> {
         match address {
             Address::Tcp(address) => {
-                TcpListener::bind(address).await.map(Self::Tcp).map_err(|cause| BindError::new(address, cause))
+                let bound = if reuse_port { bind_beside(address).await } else { TcpListener::bind(address).await };
+                bound.map(Self::Tcp).map_err(|cause| BindError::new(address, cause))
             }
             Address::Unix(path) => Self::bind_unix(path).await,
         }
@@ -109,6 +110,18 @@ impl Listener {
             Self::Unix(listener, _) => Ok(Box::new(listener.accept().await?.0)),
         }
     }
+}
+
+/// Listens on a port that others may have bound too.
+async fn bind_beside(address: &str) -> io::Result<TcpListener> {
+    /// Connections that may wait to be accepted, as tokio has it otherwise.
+    const BACKLOG: u32 = 1024;
+    let address = lookup_host(address).await?.next().ok_or(ErrorKind::AddrNotAvailable)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Removes the file when dropped.

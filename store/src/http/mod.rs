@@ -1,5 +1,6 @@
-//! The client port: connections, TLS, and what is served beside gRPC.
+//! The client port: connections and what is served beside gRPC.
 
+mod access;
 mod authority;
 mod common_name;
 mod endpoint;
@@ -7,9 +8,8 @@ mod gateway;
 mod health;
 mod listener;
 mod server;
-mod tls;
 
-pub use endpoint::{Endpoint, EndpointError};
+pub use access::{Access, Allowed};
+pub use endpoint::{Address, Endpoint, EndpointError, split_url};
 pub use listener::{BindError, Listener};
-pub use server::{Server, ServerSettings, serve, serve_metrics, serve_unix};
-pub use tls::{TlsError, TlsFiles};
+pub use server::{KeepAlive, Server, ServerSettings, Traffic, serve, serve_metrics, serve_unix};

@@ -3,17 +3,19 @@
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::authority::LenientAuthority;
 use super::common_name;
 use super::gateway::{self, is_gateway};
@@ -26,13 +28,43 @@ use crate::limits::{
     WATCH_PROGRESS_INTERVAL,
 };
 use crate::store::Store;
+use crate::tls::ServerTls;
 use crate::watch::StreamSettings;
 
+/// What is served on a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Traffic {
+    /// gRPC and plain HTTP.
+    #[default]
+    All,
+    /// gRPC alone, since plain HTTP has listeners of its own (`--listen-client-http-urls`).
+    Grpc,
+    /// Plain HTTP alone.
+    Http,
+}
+
+/// When a silent HTTP/2 connection is asked whether its client is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// After how long (`--grpc-keepalive-interval`).
+    pub interval: Duration,
+    /// How long the client has to answer (`--grpc-keepalive-timeout`).
+    pub timeout: Duration,
+}
+
 /// How clients are served.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// Requests that one connection may have open.
     pub max_concurrent_streams: u32,
+    /// Never if `None`.
+    pub keep_alive: Option<KeepAlive>,
+    /// What is served.
+    pub traffic: Traffic,
+    /// Whether the JSON gateway is part of plain HTTP (`--enable-grpc-gateway`).
+    pub gateway: bool,
+    /// Which browsers are let in; `None` where browsers are not thought of.
+    pub access: Option<Arc<Access>>,
     /// How watches behave.
     pub watch: StreamSettings,
     /// Whether a client without a token is the user whom its certificate names (etcd's `--client-cert-auth`).
@@ -45,6 +77,10 @@ impl ServerSettings {
         let fragment_bytes = store.config().max_request_bytes + REQUEST_OVERHEAD_BYTES;
         Self {
             max_concurrent_streams: DEFAULT_CONCURRENT_STREAMS,
+            keep_alive: Some(KeepAlive { interval: HTTP2_PING_INTERVAL, timeout: HTTP2_PING_TIMEOUT }),
+            traffic: Traffic::All,
+            gateway: true,
+            access: Some(Arc::default()),
             watch: StreamSettings { fragment_bytes, progress_interval: WATCH_PROGRESS_INTERVAL },
             certificates_name_users: false,
         }
@@ -80,23 +116,21 @@ impl Drop for Server {
 #[derive(Clone)]
 struct Handler {
     store: Store,
-    /// `None` where only health is served.
+    /// `None` where only health and metrics are served.
     services: Option<Services>,
     settings: ServerSettings,
-    /// Whom the certificate of the connection names, if that counts.
-    common_name: Option<CommonName>,
 }
 
 /// Serves a store to clients.
-pub fn serve(store: &Store, listener: Listener, tls: Option<Arc<ServerConfig>>, settings: ServerSettings) -> Server {
+pub fn serve(store: &Store, listener: Listener, tls: Option<ServerTls>, settings: ServerSettings) -> Server {
     let services = Some(Services::new(store.clone(), settings.watch));
-    start(listener, tls, Handler { store: store.clone(), services, settings, common_name: None })
+    start(listener, tls, Handler { store: store.clone(), services, settings })
 }
 
-/// Serves only what probes ask for: etcd's `--listen-metrics-urls`.
-pub fn serve_metrics(store: &Store, listener: Listener, tls: Option<Arc<ServerConfig>>) -> Server {
-    let settings = ServerSettings::of(store);
-    start(listener, tls, Handler { store: store.clone(), services: None, settings, common_name: None })
+/// Serves only what probes and collectors ask for: etcd's `--listen-metrics-urls`.
+pub fn serve_metrics(store: &Store, listener: Listener, tls: Option<ServerTls>) -> Server {
+    let settings = ServerSettings { traffic: Traffic::Http, gateway: false, access: None, ..ServerSettings::of(store) };
+    start(listener, tls, Handler { store: store.clone(), services: None, settings })
 }
 
 /// Serves a store on a Unix socket that only this user may connect to.
@@ -105,13 +139,13 @@ pub async fn serve_unix(store: &Store, path: &Path) -> Result<Server, BindError>
     Ok(serve(store, listener, None, ServerSettings::of(store)))
 }
 
-fn start(listener: Listener, tls: Option<Arc<ServerConfig>>, handler: Handler) -> Server {
+fn start(listener: Listener, tls: Option<ServerTls>, handler: Handler) -> Server {
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(listener, tls.map(TlsAcceptor::from), handler, stop.clone()));
+    let task = tokio::spawn(run(listener, tls, handler, stop.clone()));
     Server { stop, task }
 }
 
-async fn run(listener: Listener, tls: Option<TlsAcceptor>, handler: Handler, stop: CancellationToken) {
+async fn run(listener: Listener, tls: Option<ServerTls>, handler: Handler, stop: CancellationToken) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -127,7 +161,7 @@ async fn run(listener: Listener, tls: Option<TlsAcceptor>, handler: Handler, sto
             Err(error) => {
                 // Out of file descriptors, most likely: give connections a moment to end.
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
@@ -142,44 +176,61 @@ async fn run(listener: Listener, tls: Option<TlsAcceptor>, handler: Handler, sto
 async fn serve_connection(
     stream: Box<dyn Connection>,
     lenient: bool,
-    tls: Option<TlsAcceptor>,
-    mut handler: Handler,
+    tls: Option<ServerTls>,
+    handler: Handler,
     stop: CancellationToken,
 ) {
-    let stream: Box<dyn Connection> = match tls {
-        None => stream,
-        Some(tls) => match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                if handler.settings.certificates_name_users {
-                    handler.common_name = common_name::of(stream.get_ref().1.peer_certificates());
+    let (stream, client): (Box<dyn Connection>, _) = match tls {
+        None => (stream, Client { secure: false, name: None }),
+        Some(tls) => {
+            let accepted = TlsAcceptor::from(tls.current()).accept(stream);
+            match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, accepted).await {
+                Ok(Ok(stream)) => {
+                    let chain = stream.get_ref().1.peer_certificates();
+                    let name = if handler.settings.certificates_name_users { common_name::of(chain) } else { None };
+                    (Box::new(stream), Client { secure: true, name })
                 }
-                Box::new(stream)
+                Ok(Err(error)) => return tracing::warn!(%error, "rejected connection on client endpoint"),
+                Err(_) => return tracing::debug!("TLS handshake took too long"),
             }
-            Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!("TLS handshake took too long"),
-        },
+        }
     };
     if lenient {
-        serve_http(LenientAuthority::new(stream), handler, stop).await;
+        serve_http(LenientAuthority::new(stream), client, handler, stop).await;
     } else {
-        serve_http(stream, handler, stop).await;
+        serve_http(stream, client, handler, stop).await;
     }
 }
 
-async fn serve_http(stream: impl Connection, handler: Handler, stop: CancellationToken) {
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+struct Client {
+    /// Whether the connection is encrypted.
+    secure: bool,
+    /// Whom its certificate names, if that counts.
+    name: Option<CommonName>,
+}
+
+async fn serve_http(stream: impl Connection, client: Client, handler: Handler, stop: CancellationToken) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HTTP2_PING_INTERVAL)
-        .keep_alive_timeout(HTTP2_PING_TIMEOUT)
+        .keep_alive_interval(handler.settings.keep_alive.map(|keep_alive| keep_alive.interval))
+        .keep_alive_timeout(handler.settings.keep_alive.map_or(HTTP2_PING_TIMEOUT, |keep_alive| keep_alive.timeout))
         .max_concurrent_streams(handler.settings.max_concurrent_streams)
         .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request| {
         let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.answer(request).await) }
+        let client = client.clone();
+        async move {
+            if let Some(name) = client.name {
+                Request::extensions_mut(&mut request).insert(name);
+            }
+            Ok::<_, Infallible>(handler.answer(request, client.secure).await)
+        }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
@@ -196,16 +247,41 @@ async fn serve_http(stream: impl Connection, handler: Handler, stop: Cancellatio
 }
 
 impl Handler {
-    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, secure: bool) -> Response<Body> {
         match &self.services {
-            Some(services) if is_grpc(request.headers()) => {
-                if let Some(name) = &self.common_name {
-                    request.extensions_mut().insert(name.clone());
-                }
+            Some(services) if self.settings.traffic != Traffic::Http && is_grpc(request.headers()) => {
                 services.call(request).await
             }
-            Some(services) if is_gateway(request.uri().path()) => gateway::answer(services, request).await,
-            _ => health::answer(&self.store, &request).await.map(|body| Body::new(http_body_util::Full::new(body))),
+            _ => self.answer_browser(request, secure).await,
         }
     }
+
+    /// Answers a request that is not gRPC, which may be a browser's.
+    async fn answer_browser(&self, request: Request<Incoming>, secure: bool) -> Response<Body> {
+        let Some(access) = self.settings.access.clone() else { return self.answer_plain(request).await };
+        if !secure && let Some(host) = access.refused_host(&request) {
+            tracing::warn!(host, "rejected a request for an unknown host name; see --host-whitelist");
+            return whole(health::misdirected(&host));
+        }
+        let origin = access.origin_allowed(request.headers());
+        let mut answer =
+            if request.method() == Method::OPTIONS { Response::default() } else { self.answer_plain(request).await };
+        Access::tell_origin(origin, answer.headers_mut());
+        answer
+    }
+
+    async fn answer_plain(&self, request: Request<Incoming>) -> Response<Body> {
+        match &self.services {
+            _ if self.settings.traffic == Traffic::Grpc => whole(health::not_found()),
+            Some(services) if self.settings.gateway && is_gateway(request.uri().path()) => {
+                gateway::answer(services, request).await
+            }
+            _ => whole(health::answer(&self.store, &request).await),
+        }
+    }
+}
+
+/// An answer whose body is there.
+fn whole(answer: Response<Bytes>) -> Response<Body> {
+    answer.map(|body| Body::new(http_body_util::Full::new(body)))
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pintle_apiserver::storage::backend::Backend;
 use pintle_apiserver::storage::{embedded, etcd};
 use pintle_store::http::{Listener, ServerSettings, serve};
+use pintle_store::tls::ServerTls;
 use pintle_store::{Store, StoreConfig};
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 use super::contract::Subject;
@@ -58,7 +58,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(store: &Store, address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub async fn start(store: &Store, address: SocketAddr, tls: Option<ServerTls>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         Self { address, _server: serve(store, Listener::Tcp(listener), tls, ServerSettings::of(store)) }

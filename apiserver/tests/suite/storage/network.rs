@@ -9,7 +9,8 @@ use pintle_apiserver::storage::backend::{BackendError, Write};
 use pintle_apiserver::storage::{
     Attributes, CollectionSpec, Describe, ListOptions, Storage, WatchEvent, WatchOptions, etcd,
 };
-use pintle_store::http::{TlsFiles, serve_unix};
+use pintle_store::http::serve_unix;
+use pintle_store::tls::{ServerTls, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -122,13 +123,13 @@ async fn both_sides_prove_who_they_are() {
     let authority = Authority::new();
     let ca_file = write(directory, "ca.crt", &authority.0.pem());
     let [cert_file, key_file] = authority.identity(directory, "127.0.0.1");
-    let files = TlsFiles {
+    let settings = TlsSettings {
         cert_file: Some(cert_file),
         key_file: Some(key_file),
         trusted_ca_file: Some(ca_file.clone()),
-        ..TlsFiles::default()
+        ..TlsSettings::default()
     };
-    let server = Server::start(&store, "127.0.0.1:0".parse().unwrap(), Some(files.load().unwrap())).await;
+    let server = Server::start(&store, "127.0.0.1:0".parse().unwrap(), Some(ServerTls::load(&settings).unwrap())).await;
 
     let [cert_file, key_file] = authority.identity(directory, "apiserver");
     let servers = vec![format!("https://{}", server.address)];

@@ -1,24 +1,21 @@
-//! The store as a program: a drop-in for etcd, of one node.
+//! The store as a program: a drop-in for etcd.
 
-mod auth_token;
+mod arguments;
+mod config_file;
 mod flags;
+mod log;
 mod unsupported;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use clap::Parser;
-use clap::error::ErrorKind;
-use pintle_store::http::{self, Endpoint, Listener, Server, ServerSettings};
+use clap::error::{ContextKind, ErrorKind};
+use pintle_store::http::{self, Endpoint, Listener, Server, ServerSettings, Traffic};
+use pintle_store::tls::ServerTls;
 use pintle_store::{Store, version};
-use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::arguments::{ArgumentError, Arguments};
 use crate::flags::Flags;
 
 #[global_allocator]
@@ -28,23 +25,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let (arguments, ignored) = unsupported::take_out(std::env::args());
-    let flags = match Flags::try_parse_from(arguments) {
-        Ok(flags) => flags,
-        Err(error) => return refuse(&error),
+    let arguments = match arguments::gather(std::env::args(), std::env::vars()) {
+        Ok(arguments) => arguments,
+        Err(ArgumentError::Flags(error)) => return refuse(&error),
+        Err(error) => return fail(&error.to_string()),
     };
+    let flags = &arguments.flags;
     if flags.version {
         return print(&format!("etcd Version: {}\nPintle Version: {}\n", version::SERVER, env!("CARGO_PKG_VERSION")));
     }
-    start_log(&flags);
-    for flag in ignored.into_iter().chain(unsupported::in_environment(std::env::vars())) {
-        tracing::warn!(flag, "this flag of etcd has no effect here and is ignored");
+    if let Err(failure) = log::start(&flags.monitoring) {
+        return fail(&failure.to_string());
     }
+    tell(&arguments);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start threads: {error}; check the limits on processes and memory")),
     };
-    match runtime.block_on(run(&flags)) {
+    match runtime.block_on(run(flags)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure.to_string()),
     }
@@ -55,16 +53,21 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
     // Before anything else, so that a signal during a long start is not lost.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let config = flags.store_config()?;
-    let endpoints = flags.client_endpoints()?;
-    let metrics_endpoints = flags.metrics_endpoints()?;
-    let tls = if endpoints.iter().chain(&metrics_endpoints).any(|(_, endpoint)| endpoint.tls) {
-        Some(flags.tls_files().load()?)
-    } else {
-        None
-    };
+    let places = [
+        (Role::Metrics, flags.metrics_endpoints()?),
+        (Role::Http, flags.http_endpoints()?),
+        (Role::Clients, flags.client_endpoints()?),
+    ];
+    let any_encrypted = places.iter().flat_map(|(_, endpoints)| endpoints).any(|(_, endpoint)| endpoint.tls);
+    let tls = flags.client_tls(any_encrypted)?;
     // The ports before the data: who finds them in use has not touched anything yet.
-    let listeners = bind(endpoints).await?;
-    let metrics_listeners = bind(metrics_endpoints).await?;
+    let mut bound = Vec::new();
+    for (role, endpoints) in places {
+        for (url, endpoint) in endpoints {
+            let listener = Listener::bind(&endpoint.address, flags.reuses_port()).await?;
+            bound.push(Bound { role, url, endpoint, listener });
+        }
+    }
 
     let store = tokio::select! {
         store = Store::open(config) => store?,
@@ -72,7 +75,7 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         _ = interrupt.recv() => return Ok(()),
     };
     let settings = flags.server_settings(&store);
-    let servers = serve(&store, listeners, metrics_listeners, tls.as_ref(), settings);
+    let servers = serve(&store, bound, tls.as_ref(), &settings);
 
     let halted = tokio::select! {
         _ = terminate.recv() => None,
@@ -87,50 +90,65 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
     halted.map_or(Ok(()), |reason| Err(reason.into()))
 }
 
-type Bound = Vec<(String, Endpoint, Listener)>;
-
-async fn bind(endpoints: Vec<(String, Endpoint)>) -> Result<Bound, Failure> {
-    let mut bound = Vec::new();
-    for (url, endpoint) in endpoints {
-        let listener = Listener::bind(&endpoint.address).await?;
-        bound.push((url, endpoint, listener));
-    }
-    Ok(bound)
+/// What a listener is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Health and metrics alone.
+    Metrics,
+    /// Plain HTTP alone, which the listeners for clients then leave out.
+    Http,
+    /// Everything.
+    Clients,
 }
 
-fn serve(
-    store: &Store,
-    clients: Bound,
-    metrics: Bound,
-    tls: Option<&Arc<ServerConfig>>,
-    settings: ServerSettings,
-) -> Vec<Server> {
-    let tls_of = |endpoint: &Endpoint| tls.filter(|_| endpoint.tls).cloned();
+struct Bound {
+    role: Role,
+    url: String,
+    endpoint: Endpoint,
+    listener: Listener,
+}
+
+fn serve(store: &Store, bound: Vec<Bound>, tls: Option<&ServerTls>, settings: &ServerSettings) -> Vec<Server> {
+    let apart = bound.iter().any(|bound| bound.role == Role::Http);
     let mut servers = Vec::new();
-    for (url, endpoint, listener) in metrics {
-        tracing::info!(%url, "serving health");
-        servers.push(http::serve_metrics(store, listener, tls_of(&endpoint)));
-    }
-    for (url, endpoint, listener) in clients {
+    for Bound { role, url, endpoint, listener } in bound {
+        let tls = tls.filter(|_| endpoint.tls).cloned();
         let address = listener.tcp_address().map(|address| address.to_string());
-        servers.push(http::serve(store, listener, tls_of(&endpoint), settings));
-        tracing::info!(%url, address, "ready to serve client requests");
+        let traffic = match role {
+            Role::Metrics => {
+                servers.push(http::serve_metrics(store, listener, tls));
+                tracing::info!(%url, address, "serving metrics and health");
+                continue;
+            }
+            Role::Http => Traffic::Http,
+            Role::Clients if apart => Traffic::Grpc,
+            Role::Clients => Traffic::All,
+        };
+        servers.push(http::serve(store, listener, tls, ServerSettings { traffic, ..settings.clone() }));
+        match role {
+            Role::Clients => tracing::info!(%url, address, "ready to serve client requests"),
+            _ => tracing::info!(%url, address, "serving plain HTTP"),
+        }
     }
     servers
 }
 
-/// Logs to standard error, as etcd does.
-fn start_log(flags: &Flags) {
-    let level = flags.log_level.0;
-    // What openraft calls info tells of its inside.
-    let raft_level = if level == LevelFilter::DEBUG { level } else { level.min(LevelFilter::WARN) };
-    let filter = Targets::new().with_default(level).with_target("openraft", raft_level);
-    let writer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let registry = tracing_subscriber::registry().with(filter);
-    if flags.log_format == "console" {
-        registry.with(writer).init();
-    } else {
-        registry.with(writer.json().flatten_event(true)).init();
+/// Logs what of the settings does not count.
+fn tell(arguments: &Arguments) {
+    for flag in &arguments.without_effect {
+        tracing::warn!(flag, "this flag of etcd has no effect here and is ignored");
+    }
+    for name in &arguments.unknown {
+        tracing::warn!(name, "unrecognized setting");
+    }
+    for flag in &arguments.outvoted {
+        tracing::warn!(flag, "with --config-file, other flags and environment variables are ignored");
+    }
+    if !arguments.flags.feature_gates.is_empty() {
+        tracing::warn!(
+            flag = "--feature-gates",
+            "what etcd's feature gates choose between is not there to be chosen here"
+        );
     }
 }
 
@@ -139,9 +157,25 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return print(&error.to_string());
     }
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    fail(&format!("{line}; see --help"))
+    fail(&format!("{}; see --help", complaint(error)))
+}
+
+/// What is wrong with a command line, in etcd's words where it has some.
+fn complaint(error: &clap::Error) -> String {
+    let context = |kind| error.get(kind).map(ToString::to_string);
+    let flag = context(ContextKind::InvalidArg).map(|flag| {
+        let name = flag.split([' ', '=', '[']).next().unwrap_or_default();
+        name.trim_start_matches('-').to_owned()
+    });
+    match (error.kind(), flag, context(ContextKind::InvalidValue)) {
+        (ErrorKind::UnknownArgument, Some(flag), _) => format!("flag provided but not defined: --{flag}"),
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(flag), Some(value)) => {
+            let cause =
+                std::error::Error::source(error).map_or_else(|| "invalid value".to_owned(), ToString::to_string);
+            format!("invalid value {value:?} for flag -{flag}: {cause}")
+        }
+        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    }
 }
 
 fn print(text: &str) -> ExitCode {

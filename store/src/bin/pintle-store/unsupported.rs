@@ -13,19 +13,16 @@ enum Takes {
 const UNSUPPORTED: &[(&str, Takes)] = &[
     ("auto-compaction-mode", Takes::Value),
     ("auto-compaction-retention", Takes::Value),
-    ("auto-tls", Takes::Nothing),
     ("backend-batch-interval", Takes::Value),
     ("backend-batch-limit", Takes::Value),
     ("backend-bbolt-freelist-type", Takes::Value),
     ("bootstrap-defrag-threshold-megabytes", Takes::Value),
-    ("cipher-suites", Takes::Value),
     ("client-cert-file", Takes::Value),
     ("client-key-file", Takes::Value),
     ("compact-hash-check-time", Takes::Value),
     ("compaction-batch-limit", Takes::Value),
     ("compaction-sleep-interval", Takes::Value),
     ("corrupt-check-time", Takes::Value),
-    ("cors", Takes::Value),
     ("discovery", Takes::Value),
     ("discovery-cacert", Takes::Value),
     ("discovery-cert", Takes::Value),
@@ -50,7 +47,6 @@ const UNSUPPORTED: &[(&str, Takes)] = &[
     ("distributed-tracing-service-name", Takes::Value),
     ("downgrade-check-time", Takes::Value),
     ("enable-distributed-tracing", Takes::Nothing),
-    ("enable-grpc-gateway", Takes::Nothing),
     ("enable-log-rotation", Takes::Nothing),
     ("enable-pprof", Takes::Nothing),
     ("experimental-compact-hash-check-enabled", Takes::Nothing),
@@ -59,53 +55,20 @@ const UNSUPPORTED: &[(&str, Takes)] = &[
     ("experimental-corrupt-check-time", Takes::Value),
     ("experimental-enable-lease-checkpoint", Takes::Nothing),
     ("experimental-initial-corrupt-check", Takes::Nothing),
-    ("experimental-peer-skip-client-san-verification", Takes::Nothing),
-    ("experimental-warning-apply-duration", Takes::Value),
-    ("feature-gates", Takes::Value),
-    ("force-new-cluster", Takes::Nothing),
-    ("grpc-keepalive-interval", Takes::Value),
     ("grpc-keepalive-min-time", Takes::Value),
-    ("grpc-keepalive-timeout", Takes::Value),
-    ("host-whitelist", Takes::Value),
-    ("initial-cluster-state", Takes::Value),
     ("initial-election-tick-advance", Takes::Nothing),
-    ("listen-client-http-urls", Takes::Value),
-    ("listen-peer-urls", Takes::Value),
-    ("log-outputs", Takes::Value),
     ("log-rotation-config-json", Takes::Value),
     ("logger", Takes::Value),
-    ("max-learners", Takes::Value),
     ("max-snapshots", Takes::Value),
     ("max-wals", Takes::Value),
     ("memory-mlock", Takes::Nothing),
-    ("metrics", Takes::Value),
-    ("peer-auto-tls", Takes::Nothing),
-    ("peer-cert-allowed-cn", Takes::Value),
-    ("peer-cert-allowed-hostname", Takes::Value),
-    ("peer-cert-file", Takes::Value),
-    ("peer-client-cert-auth", Takes::Nothing),
-    ("peer-client-cert-file", Takes::Value),
-    ("peer-client-key-file", Takes::Value),
-    ("peer-crl-file", Takes::Value),
-    ("peer-key-file", Takes::Value),
-    ("peer-skip-client-san-verification", Takes::Nothing),
-    ("peer-trusted-ca-file", Takes::Value),
-    ("pre-vote", Takes::Nothing),
     ("raft-read-timeout", Takes::Value),
     ("raft-write-timeout", Takes::Value),
-    ("self-signed-cert-validity", Takes::Value),
     ("snapshot-catchup-entries", Takes::Value),
     ("snapshot-count", Takes::Value),
     ("socket-reuse-address", Takes::Nothing),
-    ("socket-reuse-port", Takes::Nothing),
-    ("strict-reconfig-check", Takes::Nothing),
-    ("tls-max-version", Takes::Value),
-    ("tls-min-version", Takes::Value),
     ("unsafe-no-fsync", Takes::Nothing),
     ("v2-deprecation", Takes::Value),
-    ("wal-dir", Takes::Value),
-    ("warning-apply-duration", Takes::Value),
-    ("warning-unary-request-duration", Takes::Value),
 ];
 
 /// Parts a command line into what is to be parsed, with Go's `-flag` written as `--flag`, and the names of flags that
@@ -133,18 +96,9 @@ pub fn take_out(arguments: impl IntoIterator<Item = String>) -> (Vec<String>, Ve
     (kept, ignored)
 }
 
-/// The variables that stand for flags that have no effect.
-pub fn in_environment(variables: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
-    let mut found: Vec<String> = variables
-        .into_iter()
-        .filter(|(name, _)| {
-            let flag = name.strip_prefix("ETCD_").map(|name| name.to_ascii_lowercase().replace('_', "-"));
-            flag.is_some_and(|flag| takes(&flag).is_some())
-        })
-        .map(|(name, _)| name)
-        .collect();
-    found.sort_unstable();
-    found
+/// Whether etcd has a flag of this name that has no effect here.
+pub fn is_known(name: &str) -> bool {
+    takes(name).is_some()
 }
 
 /// The flag without its dashes, if the argument is one.
@@ -174,8 +128,8 @@ mod tests {
     fn flags_without_effect_go_with_their_values() {
         assert_eq!(part("p --snapshot-count=5 --name a"), parts("p --name a", "--snapshot-count"));
         assert_eq!(part("p --snapshot-count 5 --name=a"), parts("p --name=a", "--snapshot-count"));
-        assert_eq!(part("p --pre-vote --name a"), parts("p --name a", "--pre-vote"));
-        assert_eq!(part("p -peer-client-cert-auth=true"), parts("p", "--peer-client-cert-auth"));
+        assert_eq!(part("p --enable-pprof --name a"), parts("p --name a", "--enable-pprof"));
+        assert_eq!(part("p -memory-mlock=true"), parts("p", "--memory-mlock"));
     }
 
     #[test]
@@ -183,12 +137,5 @@ mod tests {
         assert_eq!(part("p -name=a -data-dir /d --quota-backend-bytes -1"), {
             parts("p --name=a --data-dir /d --quota-backend-bytes -1", "")
         });
-    }
-
-    #[test]
-    fn variables_are_flags() {
-        let variables = [("ETCD_SNAPSHOT_COUNT", "5"), ("ETCD_NAME", "a"), ("SNAPSHOT_COUNT", "5")];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(in_environment(variables), ["ETCD_SNAPSHOT_COUNT"]);
     }
 }

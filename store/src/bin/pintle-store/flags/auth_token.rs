@@ -7,7 +7,7 @@ use std::time::Duration;
 use pintle_store::auth::{Jwt, JwtError};
 use pintle_store::{TokenKind, limits};
 
-use crate::flags::GoDuration;
+use super::values::GoDuration;
 
 /// A value that cannot be used; the text says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
