@@ -134,3 +134,116 @@ fn family(algorithm: Algorithm) -> AlgorithmFamily {
     use AlgorithmFamily::{Ec, Ed, Hmac, Rsa};
     [Hmac, Rsa, Ec, Ed].into_iter().find(|family| family.algorithms().contains(&algorithm)).unwrap_or(Hmac)
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    const RSA: &[u8] = include_bytes!("../../testdata/jwt/rsa.pem");
+    const RSA_PUBLIC: &[u8] = include_bytes!("../../testdata/jwt/rsa.pub.pem");
+    const P256: &[u8] = include_bytes!("../../testdata/jwt/p256.pem");
+    const P256_PUBLIC: &[u8] = include_bytes!("../../testdata/jwt/p256.pub.pem");
+    const P384: &[u8] = include_bytes!("../../testdata/jwt/p384.pem");
+    const ED25519: &[u8] = include_bytes!("../../testdata/jwt/ed25519.pem");
+    const ED25519_PUBLIC: &[u8] = include_bytes!("../../testdata/jwt/ed25519.pub.pem");
+
+    const TTL: Duration = Duration::from_secs(300);
+    const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+    fn jwt(method: &str, private: Option<&[u8]>, public: Option<&[u8]>) -> Jwt {
+        Jwt::new(method, private, public, TTL).unwrap()
+    }
+
+    #[test]
+    fn what_is_issued_is_verified_by_every_method() {
+        let keys: [(&[&str], &[u8], Option<&[u8]>); 5] = [
+            (&["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"], RSA, Some(RSA_PUBLIC)),
+            (&["ES256"], P256, Some(P256_PUBLIC)),
+            (&["ES384"], P384, None),
+            (&["EdDSA"], ED25519, Some(ED25519_PUBLIC)),
+            (&["HS256", "HS384", "HS512"], b"not even PEM", None),
+        ];
+        for (methods, private, public) in keys {
+            for method in methods {
+                let token = jwt(method, Some(private), None).issue("ann", 7, NOW).unwrap();
+                let ann = Credentials { user: "ann".to_owned(), revision: 7 };
+                assert_eq!(jwt(method, Some(private), public).verify(&token, NOW), Some(ann.clone()), "{method}");
+                if let Some(public) = public {
+                    let verifier = jwt(method, None, Some(public));
+                    assert_eq!(verifier.verify(&token, NOW), Some(ann), "{method}");
+                    assert!(matches!(verifier.issue("ann", 7, NOW), Err(StoreError::VerifyOnly)), "{method}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_counts_for_its_time() {
+        let jwt = jwt("ES256", Some(P256), None);
+        let token = jwt.issue("ann", 7, NOW).unwrap();
+        assert!(jwt.verify(&token, NOW + TTL - Duration::from_secs(1)).is_some());
+        assert!(jwt.verify(&token, NOW + TTL).is_none());
+    }
+
+    /// A token of these claims that is signed as `jwt` signs.
+    fn signed(jwt: &Jwt, claims: &Value) -> String {
+        jsonwebtoken::encode(&Header::new(jwt.algorithm), claims, jwt.signing.as_ref().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn claims_must_be_whole() {
+        let jwt = jwt("HS256", Some(b"secret"), None);
+        let counts = |claims: &Value| jwt.verify(&signed(&jwt, claims), NOW).is_some();
+        assert!(counts(&json!({"username": "ann", "revision": 7})));
+        assert!(counts(&json!({"username": "ann", "revision": 7, "nbf": NOW.as_secs()})));
+        assert!(!counts(&json!({"username": "ann", "revision": 7, "nbf": NOW.as_secs() + 1})));
+        assert!(!counts(&json!({"username": "ann", "revision": 7, "exp": "never"})));
+        assert!(!counts(&json!({"username": "ann", "revision": "7"})));
+        assert!(!counts(&json!({"username": ["ann"], "revision": 7})));
+        assert!(!counts(&json!({"revision": 7})));
+    }
+
+    #[test]
+    fn a_forged_token_does_not_count() {
+        let jwt = jwt("RS256", Some(RSA), None);
+        let token = jwt.issue("ann", 7, NOW).unwrap();
+        let (head, rest) = token.split_once('.').unwrap();
+        let (claims, signature) = rest.split_once('.').unwrap();
+        let other = URL_SAFE_NO_PAD.encode(json!({"username": "root", "revision": 7}).to_string());
+        let unsigned = URL_SAFE_NO_PAD.encode(json!({"alg": "none", "typ": "JWT"}).to_string());
+        // The well-known trick: the public key, taken for the secret of another method.
+        let confused = signed(&self::jwt("HS256", Some(RSA_PUBLIC), None), &json!({"username": "root", "revision": 7}));
+        let forged = [
+            format!("{head}.{other}.{signature}"),
+            format!("{unsigned}.{claims}."),
+            format!("{unsigned}.{claims}.{signature}"),
+            format!("{head}.{claims}."),
+            format!("{head}.{claims}"),
+            confused,
+            String::new(),
+            "...".to_owned(),
+        ];
+        for token in forged {
+            assert_eq!(jwt.verify(&token, NOW), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn keys_that_make_no_tokens_are_refused() {
+        let error = |method, private, public| Jwt::new(method, private, public, TTL).unwrap_err();
+        assert_eq!(error("none", Some(RSA), None), JwtError::Method("none".to_owned()));
+        assert_eq!(error("RS256", None, None), JwtError::MissingKey);
+        assert_eq!(error("HS256", None, Some(RSA_PUBLIC)), JwtError::MissingKey);
+        assert!(matches!(error("RS256", Some(b"x"), None), JwtError::Key("priv-key", _)));
+        assert!(matches!(error("RS256", Some(P256), None), JwtError::Key("priv-key", _)));
+        assert_eq!(error("ES384", Some(P384), Some(P256_PUBLIC)), JwtError::KeyMismatch);
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        assert!(!format!("{:?}", jwt("HS256", Some(b"secret"), None)).contains("secret"));
+    }
+}

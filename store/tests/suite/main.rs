@@ -4,6 +4,7 @@
 mod absences;
 mod against_model;
 mod apply_scripts;
+mod auth;
 mod crash;
 mod etcd_sequence;
 mod gateway;
