@@ -40,7 +40,9 @@ use crate::error::StoreError;
 use crate::lease::{Leases, expiry};
 use crate::limits;
 use crate::mvcc::Mvcc;
+use crate::raft::LogDisk;
 use crate::raft::Member;
+use crate::raft::log_store::LogBounds;
 use crate::raft::network::Alone;
 use crate::raft::node::{self, Founding, Node, StartConfig, StartError};
 use crate::watch::Watches;
@@ -167,6 +169,8 @@ impl Store {
             founding: Founding::New(vec![member]),
             transport: Arc::new(Alone),
             snapshots: directory.snapshots(),
+            log_bounds: LogBounds::default(),
+            log_disk: LogDisk::default(),
             heartbeat_millis: config.heartbeat_millis,
             election_millis: config.election_millis,
         };

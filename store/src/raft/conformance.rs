@@ -8,7 +8,8 @@ use pintle_proto::mvccpb::Event;
 use tempfile::TempDir;
 
 use super::TypeConfig;
-use super::log_store::LogStore;
+use super::log_store::{LogBounds, LogStore};
+use super::log_writer::LogDisk;
 use super::snapshot::Source;
 use super::state_machine::{Observer, StateMachine};
 use crate::apply::{Command, Response};
@@ -39,7 +40,7 @@ impl StoreBuilder<TypeConfig, LogStore<RocksEngine>, StateMachine<RocksEngine>, 
         let memory = Memory::new(8 << 20);
         let raft = RocksEngine::open_raft(&directory.path().join("raft"), &memory).unwrap();
         let state = RocksEngine::open_state(&directory.path().join("state"), &memory).unwrap();
-        let log = LogStore::open(Arc::new(raft)).unwrap();
+        let log = LogStore::open(Arc::new(raft), LogBounds::default(), LogDisk::default()).unwrap();
         let mvcc = Arc::new(Mvcc::open(Arc::new(state)).unwrap());
         let source = Source::new(mvcc, &directory.path().join("snapshots"), |_| true).unwrap();
         let machine = StateMachine::open(source, Box::new(Unobserved)).unwrap();

@@ -8,7 +8,6 @@ use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 
 use futures::stream::{self, Stream, TryStreamExt};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -19,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::log_sizes::Sizes;
 use super::log_tail::Tail;
-use super::log_writer::{self, INSTALLING, Job, PURGED, VOTE, entry_key};
+use super::log_writer::{self, INSTALLING, Job, Jobs, LogDisk, PURGED, VOTE, entry_key};
 use super::record::{self, EntryRecord, LogIdRecord, VoteRecord};
 use super::{Entry, LogId, TypeConfig, Vote};
 use crate::engine::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, WriteBatch};
@@ -28,11 +27,12 @@ use crate::limits;
 /// The raft log of this node. Clones are handles of the same log.
 pub struct LogStore<E> {
     engine: Arc<E>,
-    jobs: Sender<Job>,
+    jobs: Jobs,
     /// Every entry below this index is in the engine.
     written: Arc<AtomicU64>,
     state: Arc<Mutex<State>>,
-    /// Told when the log exceeds its bound.
+    bounds: LogBounds,
+    /// Told when the log exceeds its bounds.
     outgrown: Arc<Notify>,
 }
 
@@ -43,7 +43,33 @@ impl<E> Clone for LogStore<E> {
             jobs: self.jobs.clone(),
             written: self.written.clone(),
             state: self.state.clone(),
+            bounds: self.bounds,
             outgrown: self.outgrown.clone(),
+        }
+    }
+}
+
+/// How long the log may grow, and how much of it is left when it is cut: for followers that lag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogBounds {
+    /// Bytes that it grows to.
+    pub max_bytes: u64,
+    /// Bytes that are left.
+    pub keep_bytes: u64,
+    /// Entries that it grows to (etcd's `--snapshot-count`).
+    pub max_entries: u64,
+    /// Entries that are left (etcd's `--snapshot-catchup-entries`).
+    pub keep_entries: u64,
+}
+
+impl Default for LogBounds {
+    /// By bytes alone.
+    fn default() -> Self {
+        Self {
+            max_bytes: limits::RAFT_LOG_MAX_BYTES,
+            keep_bytes: limits::RAFT_LOG_KEEP_BYTES,
+            max_entries: u64::MAX,
+            keep_entries: u64::MAX,
         }
     }
 }
@@ -75,12 +101,12 @@ fn after(id: Option<&LogId>) -> u64 {
 impl<E: Engine> LogStore<E> {
     /// Opens the log in `engine` and checks that every entry is there and readable: a log with a hole must not be
     /// served from. Its writer's thread ends when the last handle of the log is dropped.
-    pub fn open(engine: Arc<E>) -> Result<Self, EngineError> {
+    pub fn open(engine: Arc<E>, bounds: LogBounds, disk: LogDisk) -> Result<Self, EngineError> {
         let state = load(&*engine)?;
         let written = Arc::new(AtomicU64::new(after(state.last.as_ref())));
         let jobs =
-            log_writer::spawn(engine.clone(), written.clone()).map_err(|error| EngineError(error.to_string()))?;
-        Ok(Self { engine, jobs, written, state: Arc::new(Mutex::new(state)), outgrown: Arc::default() })
+            log_writer::start(engine.clone(), written.clone(), disk).map_err(|error| EngineError(error.to_string()))?;
+        Ok(Self { engine, jobs, written, state: Arc::new(Mutex::new(state)), bounds, outgrown: Arc::default() })
     }
 
     /// Bytes of the entries that the log holds.
@@ -88,7 +114,7 @@ impl<E: Engine> LogStore<E> {
         self.state.lock().sizes.total()
     }
 
-    /// Returns when the log has more than [`limits::RAFT_LOG_MAX_BYTES`], at the next append at the latest.
+    /// Returns when the log has outgrown its bounds, at the next append at the latest.
     pub async fn outgrown(&self) {
         self.outgrown.notified().await;
     }
@@ -103,9 +129,15 @@ impl<E: Engine> LogStore<E> {
         self.state.lock().last
     }
 
-    /// The greatest index up to which entries can be forgotten so that at least `keep_bytes` of newer ones remain.
-    pub fn purgeable(&self, keep_bytes: u64) -> Option<u64> {
-        self.state.lock().sizes.purgeable(keep_bytes)
+    /// The greatest index up to which entries are to be forgotten, for the log to be within its bounds.
+    pub fn purgeable(&self) -> Option<u64> {
+        let state = self.state.lock();
+        let present = state.present();
+        let by_bytes =
+            (state.sizes.total() > self.bounds.max_bytes).then(|| state.sizes.purgeable(self.bounds.keep_bytes));
+        let by_entries = (present.end.saturating_sub(present.start) > self.bounds.max_entries)
+            .then(|| present.end.checked_sub(self.bounds.keep_entries)?.checked_sub(1));
+        by_bytes.flatten().max(by_entries.flatten()).filter(|upto| present.contains(upto))
     }
 
     /// Remembers, on disk, that a snapshot which ends with this entry is about to replace the state: afterwards the log
@@ -124,7 +156,7 @@ impl<E: Engine> LogStore<E> {
     }
 
     fn send(&self, job: Job) -> io::Result<()> {
-        self.jobs.send(job).map_err(|_| io::Error::other("the raft log's writer has stopped"))
+        self.jobs.send(job).then_some(()).ok_or_else(|| io::Error::other("the raft log's writer has stopped"))
     }
 
     /// The entries of `range` that exist, up to `max_bytes`, but at least one when there is one.
@@ -278,7 +310,8 @@ impl<E: Engine> RaftLogStorage<TypeConfig> for LogStore<E> {
             state.sizes.push(entry.log_id.index, weight(entry) as u64);
             state.tail.push(entry.clone(), weight(entry));
         }
-        if state.sizes.total() > limits::RAFT_LOG_MAX_BYTES {
+        let entries_present = state.present().end.saturating_sub(state.first);
+        if state.sizes.total() > self.bounds.max_bytes || entries_present > self.bounds.max_entries {
             self.outgrown.notify_one();
         }
         state.tail.shrink(limits::RAFT_LOG_TAIL_BYTES, self.written.load(Ordering::Acquire));

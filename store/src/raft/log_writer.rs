@@ -1,12 +1,14 @@
-//! The thread that writes the raft log: everything that queued while the last sync ran goes to disk with the next one.
+//! Writes the raft log, on a thread of its own: everything that queued while the last sync ran goes to disk with the next
+//! one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use openraft::storage::IOFlushed;
 use prost::Message;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::record::{EntryRecord, LogIdRecord, VoteRecord};
 use super::{Entry, LogId, TypeConfig, Vote};
@@ -32,26 +34,75 @@ pub enum Job {
     Vote { vote: Vote, done: oneshot::Sender<Result<(), EngineError>> },
 }
 
-/// Starts the thread, which keeps `written` at the index after the last entry in `engine`. It ends when every sender is
+/// How the log comes to disk.
+#[derive(Clone, Default)]
+pub enum LogDisk {
+    /// By a thread of its own, which waits for the disk.
+    #[default]
+    Waited,
+    /// By a task, which waits as long as this says before each write: the disk of a simulation, whose time is not the
+    /// machine's.
+    Simulated(Arc<dyn Fn() -> Duration + Send + Sync>),
+}
+
+/// Where jobs go to be done in order.
+#[derive(Clone)]
+pub enum Jobs {
+    /// To the thread.
+    Thread(Sender<Job>),
+    /// To the task.
+    Task(mpsc::UnboundedSender<Job>),
+}
+
+impl Jobs {
+    /// Has a job done after those before it; false if none are done any more.
+    pub fn send(&self, job: Job) -> bool {
+        match self {
+            Self::Thread(jobs) => jobs.send(job).is_ok(),
+            Self::Task(jobs) => jobs.send(job).is_ok(),
+        }
+    }
+}
+
+/// Starts writing to `engine`, and keeps `written` at the index after the last entry in it. It ends when every sender is
 /// gone.
-pub fn spawn<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>) -> std::io::Result<Sender<Job>> {
+pub fn start<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>, disk: LogDisk) -> std::io::Result<Jobs> {
+    match disk {
+        LogDisk::Waited => spawn(engine, written).map(Jobs::Thread),
+        LogDisk::Simulated(delay) => {
+            let (sender, mut receiver) = mpsc::unbounded_channel();
+            tokio::spawn(async move {
+                while let Some(first) = receiver.recv().await {
+                    tokio::time::sleep(delay()).await;
+                    write(&*engine, first, || receiver.try_recv().ok(), &written);
+                }
+            });
+            Ok(Jobs::Task(sender))
+        }
+    }
+}
+
+fn spawn<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>) -> std::io::Result<Sender<Job>> {
     // Unbounded, since openraft's core task must not block on it; what it holds is bounded by the proposer's limits.
     let (sender, receiver) = channel();
-    std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || run(&*engine, &receiver, &written))?;
+    std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || {
+        while let Ok(first) = receiver.recv() {
+            write(&*engine, first, || receiver.try_recv().ok(), &written);
+        }
+    })?;
     Ok(sender)
 }
 
-fn run<E: Engine>(engine: &E, jobs: &Receiver<Job>, written: &AtomicU64) {
-    while let Ok(first) = jobs.recv() {
-        let mut group = Group { next: written.load(Ordering::Relaxed), ..Group::default() };
-        group.add(first);
-        while group.bytes < crate::limits::RAFT_LOG_WRITE_BYTES
-            && let Ok(job) = jobs.try_recv()
-        {
-            group.add(job);
-        }
-        group.commit(engine, written);
+/// Writes a job and what has queued behind it.
+fn write<E: Engine>(engine: &E, first: Job, mut next: impl FnMut() -> Option<Job>, written: &AtomicU64) {
+    let mut group = Group { next: written.load(Ordering::Relaxed), ..Group::default() };
+    group.add(first);
+    while group.bytes < crate::limits::RAFT_LOG_WRITE_BYTES
+        && let Some(job) = next()
+    {
+        group.add(job);
     }
+    group.commit(engine, written);
 }
 
 /// Jobs that share one write and one sync.
@@ -123,6 +174,7 @@ pub fn entry_key(index: u64) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::mpsc::Receiver;
 
     use openraft::testing::blank_ent;
     use openraft::type_config::TypeConfigExt;

@@ -29,6 +29,7 @@ use openraft::RaftTypeConfig;
 
 pub use batch::Batch;
 pub use cluster_state::{ClusterState, found};
+pub use log_writer::LogDisk;
 pub use membership::Member;
 
 use crate::apply::Reply;

@@ -15,7 +15,8 @@ use tokio::task::AbortHandle;
 
 use super::leader::{Heard, LeaderWatch};
 use super::links::Links;
-use super::log_store::LogStore;
+use super::log_store::{LogBounds, LogStore};
+use super::log_writer::LogDisk;
 use super::network::{Link, Network, Transport};
 use super::proposer::Proposer;
 use super::read_index::ReadIndex;
@@ -91,6 +92,10 @@ pub struct StartConfig {
     pub transport: Arc<dyn Transport>,
     /// Where snapshots lie on their way to and from other members; on the file system of the state.
     pub snapshots: PathBuf,
+    /// How long the log may grow.
+    pub log_bounds: LogBounds,
+    /// How the log comes to disk.
+    pub log_disk: LogDisk,
     /// Milliseconds between heartbeats (etcd's `--heartbeat-interval`).
     pub heartbeat_millis: u64,
     /// Milliseconds without a heartbeat after which an election begins (etcd's `--election-timeout`).
@@ -151,7 +156,7 @@ impl<E: Engine> Node<E> {
         config: StartConfig,
     ) -> Result<Self, StartError> {
         let identity = identify(&*log_engine, &config)?;
-        let log = LogStore::open(log_engine)?;
+        let log = LogStore::open(log_engine, config.log_bounds, config.log_disk.clone())?;
         let applied = Applied::load(&**mvcc.engine())?;
         check_log(&log, &applied)?;
 
@@ -392,7 +397,7 @@ async fn keep_log_short<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, log:
     const PATIENCE: Duration = Duration::from_secs(60);
     loop {
         log.outgrown().await;
-        let Some(upto) = log.purgeable(limits::RAFT_LOG_KEEP_BYTES) else { continue };
+        let Some(upto) = log.purgeable() else { continue };
         if raft.trigger().snapshot().await.is_err() {
             return;
         }
