@@ -89,6 +89,12 @@ pub const WATCH_KEY_BYTES_PER_STREAM: usize = 64 * 1024 * 1024;
 /// How long until an expired lease is proposed to be revoked again, if it is still there.
 pub const LEASE_REVOKE_RETRY: Duration = Duration::from_secs(3);
 
+/// How often the leader tells what is left of a lease that is longer than this; etcd's `LeaseCheckpointInterval`.
+pub const LEASE_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// Leases in one checkpoint, and the shortest time between two checkpoints.
+pub const LEASES_PER_CHECKPOINT: usize = 1000;
+
 /// Expired leases that are revoked in one go.
 pub const LEASE_REVOKES_AT_ONCE: usize = 1000;
 

@@ -231,11 +231,11 @@ impl Store {
             }
         });
         let store = Arc::downgrade(&self.0);
-        tasks.spawn(expiry::run(Arc::downgrade(&self.0.leases), move |id| {
+        tasks.spawn(expiry::run(Arc::downgrade(&self.0.leases), move |due| {
             let store = store.upgrade().map(Store);
             async move {
                 match store {
-                    Some(store) => store.lease_revoke(pb::LeaseRevokeRequest { id }).await.map(drop),
+                    Some(store) => store.do_due(due).await,
                     None => Ok(()),
                 }
             }
@@ -340,6 +340,13 @@ impl Store {
     async fn propose(&self, proposal: impl Into<Proposal>) -> Result<Response, StoreError> {
         let proposed = self.0.node.propose(proposal);
         tokio::time::timeout(self.request_timeout(), proposed).await.map_err(|_| StoreError::Timeout)?
+    }
+
+    /// Has this node propose what the server wants for itself. If it does not lead, nothing happens.
+    async fn propose_here(&self, command: Command) -> Result<(), StoreError> {
+        let proposed = self.0.node.propose(command);
+        tokio::time::timeout(self.request_timeout(), proposed).await.map_err(|_| StoreError::Timeout)??;
+        Ok(())
     }
 
     /// How long a write may take: a disk that syncs slowly and an election on the way (etcd's `ReqTimeout`).

@@ -47,7 +47,7 @@ impl Lease for LeaseService {
         let client = client(&self.store, &request);
         let answers = request.into_inner().then(move |request| {
             let client = client.clone();
-            async move { client.lease_keep_alive(&request?).await.map_err(status) }
+            async move { client.lease_keep_alive(request?).await.map_err(status) }
         });
         Ok(Response::new(answers.boxed()))
     }

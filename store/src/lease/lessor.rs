@@ -2,13 +2,14 @@
 //!
 //! Pure: `now` is an argument everywhere, the time since some fixed moment. That a lease exists is replicated state;
 //! when it ends is known to the leader alone, which proposes the revoke. Other nodes keep the list, so that they can
-//! take over.
+//! take over. So that a long lease does not begin anew with every leader, the leader tells now and then how much of it
+//! is left: a checkpoint.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use crate::limits::LEASE_REVOKE_RETRY;
+use crate::limits::{LEASE_CHECKPOINT_INTERVAL, LEASE_REVOKE_RETRY};
 
 /// The leases of one node.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Lessor {
     leases: BTreeMap<i64, Lease>,
     /// When to look at which lease. Stale entries are recognised by a deadline that is not the lease's.
     deadlines: BinaryHeap<Reverse<(Duration, i64)>>,
+    /// When to tell of which lease how much is left. Stale entries are recognised alike.
+    checkpoints: BinaryHeap<Reverse<(Duration, i64)>>,
     /// Whether this node decides when leases end.
     leads: bool,
 }
@@ -29,6 +32,8 @@ struct Lease {
     deadline: Option<Duration>,
     /// When to propose the revoke, again if the last attempt came to nothing.
     due: Duration,
+    /// When to tell how much is left.
+    checkpoint_due: Option<Duration>,
 }
 
 /// What is known of a lease's time.
@@ -40,13 +45,36 @@ pub struct TimeToLive {
     pub remaining_seconds: i64,
 }
 
+/// What became of a request to start a lease's time over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It started over, with this many seconds.
+    Renewed(i64),
+    /// All members believe that less than the whole TTL is left: they must be told otherwise first, lest the next leader
+    /// ends the lease early.
+    Checkpointed,
+    /// Its time is over. It is about to be revoked, unless the leader changes before.
+    Ending,
+    /// There is no such lease.
+    Unknown,
+    /// Only the leader knows.
+    NotLeader,
+}
+
 impl Lessor {
     /// Takes note of a lease that was granted.
     pub fn grant(&mut self, id: i64, granted_ttl: Duration, now: Duration) {
-        let lease = Lease { granted_ttl, remaining_ttl: granted_ttl, deadline: None, due: Duration::ZERO };
+        let lease = Lease {
+            granted_ttl,
+            remaining_ttl: granted_ttl,
+            deadline: None,
+            due: Duration::ZERO,
+            checkpoint_due: None,
+        };
         self.leases.insert(id, lease);
         if self.leads {
             self.set_deadline(id, now.saturating_add(granted_ttl));
+            self.schedule_checkpoint(id, now);
         }
     }
 
@@ -55,10 +83,13 @@ impl Lessor {
         self.leases.remove(&id);
     }
 
-    /// Takes note of what is left of a lease, as its leader tells.
-    pub fn checkpoint(&mut self, id: i64, remaining_ttl: Duration) {
+    /// Takes note of what is left of a lease, as its leader tells; zero is all of it.
+    pub fn checkpoint(&mut self, id: i64, remaining_ttl: Duration, now: Duration) {
         if let Some(lease) = self.leases.get_mut(&id) {
-            lease.remaining_ttl = remaining_ttl;
+            lease.remaining_ttl = if remaining_ttl.is_zero() { lease.granted_ttl } else { remaining_ttl };
+            if self.leads {
+                self.schedule_checkpoint(id, now);
+            }
         }
     }
 
@@ -66,10 +97,11 @@ impl Lessor {
     pub fn reset(&mut self, leases: impl IntoIterator<Item = (i64, Duration, Option<Duration>)>, now: Duration) {
         self.leases.clear();
         self.deadlines.clear();
+        self.checkpoints.clear();
         for (id, granted_ttl, remaining_ttl) in leases {
             self.grant(id, granted_ttl, now);
             if let Some(remaining_ttl) = remaining_ttl {
-                self.checkpoint(id, remaining_ttl);
+                self.checkpoint(id, remaining_ttl, now);
             }
         }
     }
@@ -85,6 +117,7 @@ impl Lessor {
             .collect();
         for (id, deadline) in ends {
             self.set_deadline(id, deadline);
+            self.schedule_checkpoint(id, now);
         }
     }
 
@@ -92,22 +125,28 @@ impl Lessor {
     pub fn demote(&mut self) {
         self.leads = false;
         self.deadlines.clear();
+        self.checkpoints.clear();
         for lease in self.leases.values_mut() {
             lease.deadline = None;
+            lease.checkpoint_due = None;
         }
     }
 
-    /// Starts the lease's time over and returns the seconds granted; `None` if there is no such lease or its time is
-    /// over.
-    pub fn renew(&mut self, id: i64, now: Duration) -> Option<i64> {
-        let lease = self.leases.get_mut(&id)?;
-        if lease.deadline? <= now {
-            return None;
+    /// Starts the lease's time over.
+    pub fn renew(&mut self, id: i64, now: Duration) -> Renewal {
+        if !self.leads {
+            return Renewal::NotLeader;
         }
-        lease.remaining_ttl = lease.granted_ttl;
+        let Some(lease) = self.leases.get(&id) else { return Renewal::Unknown };
+        if lease.deadline.is_none_or(|deadline| deadline <= now) {
+            return Renewal::Ending;
+        }
+        if lease.remaining_ttl < lease.granted_ttl {
+            return Renewal::Checkpointed;
+        }
         let granted_ttl = lease.granted_ttl;
         self.set_deadline(id, now.saturating_add(granted_ttl));
-        Some(whole_seconds(granted_ttl))
+        Renewal::Renewed(whole_seconds(granted_ttl))
     }
 
     /// What is left of a lease; `None` if there is no such lease.
@@ -131,7 +170,7 @@ impl Lessor {
     /// At most `limit` leases whose time is over. One that is still there after a while is returned again.
     pub fn take_expired(&mut self, limit: usize, now: Duration) -> Vec<i64> {
         let mut expired = Vec::new();
-        while expired.len() < limit && self.next_due().is_some_and(|due| due <= now) {
+        while expired.len() < limit && self.next_expiry().is_some_and(|due| due <= now) {
             let Some(Reverse((_, id))) = self.deadlines.pop() else { break };
             if let Some(lease) = self.leases.get_mut(&id) {
                 lease.due = now.saturating_add(LEASE_REVOKE_RETRY);
@@ -142,13 +181,48 @@ impl Lessor {
         expired
     }
 
-    /// When [`Lessor::take_expired`] has something next; `None` while no lease can end.
+    /// Whether a lease's time is over and this node may say so.
+    pub fn has_expired(&self, id: i64, now: Duration) -> bool {
+        self.leases.get(&id).is_some_and(|lease| lease.deadline.is_some_and(|deadline| deadline <= now))
+    }
+
+    /// At most `limit` leases of which to tell all members how many seconds are left.
+    pub fn take_checkpoints(&mut self, limit: usize, now: Duration) -> Vec<(i64, i64)> {
+        let mut checkpoints = Vec::new();
+        while checkpoints.len() < limit && self.next_checkpoint().is_some_and(|due| due <= now) {
+            let Some(Reverse((_, id))) = self.checkpoints.pop() else { break };
+            // The next one, should this one come to nothing; otherwise it is scheduled anew when it is applied.
+            self.schedule_checkpoint(id, now);
+            let Some(left) = self.leases.get(&id).and_then(|lease| lease.deadline?.checked_sub(now)) else { continue };
+            let left = left.saturating_add(Duration::from_millis(999));
+            if self.leases.get(&id).is_some_and(|lease| left < lease.granted_ttl) {
+                checkpoints.push((id, whole_seconds(left)));
+            }
+        }
+        checkpoints
+    }
+
+    /// When there is something next to expire or to tell; `None` while there is not.
     pub fn next_due(&mut self) -> Option<Duration> {
+        self.next_expiry().into_iter().chain(self.next_checkpoint()).min()
+    }
+
+    fn next_expiry(&mut self) -> Option<Duration> {
         while let Some(Reverse((due, id))) = self.deadlines.peek() {
             if self.leases.get(id).is_some_and(|lease| lease.due == *due && lease.deadline.is_some()) {
                 return Some(*due);
             }
             self.deadlines.pop();
+        }
+        None
+    }
+
+    fn next_checkpoint(&mut self) -> Option<Duration> {
+        while let Some(Reverse((due, id))) = self.checkpoints.peek() {
+            if self.leases.get(id).is_some_and(|lease| lease.checkpoint_due == Some(*due)) {
+                return Some(*due);
+            }
+            self.checkpoints.pop();
         }
         None
     }
@@ -166,6 +240,16 @@ impl Lessor {
                 .filter(|(_, lease)| lease.deadline.is_some())
                 .map(|(id, lease)| Reverse((lease.due, *id)))
                 .collect();
+        }
+    }
+
+    /// Only leases that outlive the interval are worth it.
+    fn schedule_checkpoint(&mut self, id: i64, now: Duration) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        lease.checkpoint_due =
+            (lease.remaining_ttl > LEASE_CHECKPOINT_INTERVAL).then(|| now.saturating_add(LEASE_CHECKPOINT_INTERVAL));
+        if let Some(due) = lease.checkpoint_due {
+            self.checkpoints.push(Reverse((due, id)));
         }
     }
 }
@@ -196,7 +280,8 @@ mod tests {
         assert!(lessor.take_expired(9, s(109)).is_empty());
         assert_eq!(lessor.time_to_live(1, s(104)), Some(TimeToLive { granted_seconds: 10, remaining_seconds: 6 }));
         assert_eq!(lessor.take_expired(9, s(110)), [1]);
-        assert_eq!(lessor.renew(1, s(110)), None, "its time is over even though it is not revoked yet");
+        assert_eq!(lessor.renew(1, s(110)), Renewal::Ending, "its time is over even though it is not revoked yet");
+        assert!(lessor.has_expired(1, s(110)) && !lessor.has_expired(1, s(109)));
         lessor.revoke(1);
         assert_eq!(lessor.next_due(), None);
         assert_eq!(lessor.time_to_live(1, s(110)), None);
@@ -206,10 +291,10 @@ mod tests {
     fn renewing_starts_over() {
         let mut lessor = leader();
         lessor.grant(1, s(10), s(0));
-        assert_eq!(lessor.renew(1, s(9)), Some(10));
+        assert_eq!(lessor.renew(1, s(9)), Renewal::Renewed(10));
         assert!(lessor.take_expired(9, s(18)).is_empty());
         assert_eq!(lessor.take_expired(9, s(19)), [1]);
-        assert_eq!(lessor.renew(2, s(0)), None);
+        assert_eq!(lessor.renew(2, s(0)), Renewal::Unknown);
     }
 
     #[test]
@@ -237,9 +322,9 @@ mod tests {
         let mut lessor = Lessor::default();
         lessor.grant(1, s(10), s(0));
         lessor.grant(2, s(10), s(0));
-        lessor.checkpoint(2, s(4));
+        lessor.checkpoint(2, s(4), s(0));
         assert_eq!(lessor.next_due(), None);
-        assert_eq!(lessor.renew(1, s(1)), None);
+        assert_eq!(lessor.renew(1, s(1)), Renewal::NotLeader);
         lessor.promote(s(3), s(50));
         assert_eq!(lessor.next_due(), Some(s(57)), "what was left of lease 2, and the extension");
         assert_eq!(lessor.time_to_live(1, s(50)), Some(TimeToLive { granted_seconds: 10, remaining_seconds: 13 }));
@@ -249,11 +334,43 @@ mod tests {
     }
 
     #[test]
+    fn of_a_long_lease_the_leader_tells_what_is_left() {
+        let mut lessor = leader();
+        lessor.grant(1, s(1000), s(0));
+        lessor.grant(2, s(300), s(0));
+        assert_eq!(lessor.next_due(), Some(s(300)));
+        assert!(lessor.take_checkpoints(9, s(299)).is_empty());
+        assert_eq!(lessor.take_checkpoints(9, s(300)), [(1, 700)], "not of a lease that ends before the next");
+        assert!(lessor.take_checkpoints(9, s(300)).is_empty());
+        assert_eq!(lessor.take_checkpoints(9, s(600)), [(1, 400)], "the first came to nothing");
+        lessor.checkpoint(1, s(400), s(601));
+        assert_eq!(lessor.take_checkpoints(9, s(901)), [(1, 99)]);
+        lessor.checkpoint(1, s(99), s(902));
+        assert!(lessor.take_checkpoints(9, s(1_000_000)).is_empty(), "it ends before another would be due");
+        lessor.demote();
+        lessor.promote(s(3), s(2000));
+        assert_eq!(lessor.time_to_live(1, s(2000)).unwrap().remaining_seconds, 102);
+    }
+
+    #[test]
+    fn a_lease_is_not_renewed_before_all_know_that_it_has_more_time_than_they_were_told() {
+        let mut lessor = leader();
+        lessor.grant(1, s(1000), s(0));
+        lessor.checkpoint(1, s(700), s(300));
+        assert_eq!(lessor.renew(1, s(301)), Renewal::Checkpointed);
+        lessor.checkpoint(1, s(0), s(302));
+        assert_eq!(lessor.renew(1, s(303)), Renewal::Renewed(1000));
+        assert_eq!(lessor.time_to_live(1, s(303)).unwrap().remaining_seconds, 1000);
+        assert!(lessor.take_checkpoints(9, s(302)).is_empty());
+        assert_eq!(lessor.take_checkpoints(9, s(602)), [(1, 701)]);
+    }
+
+    #[test]
     fn renewals_do_not_pile_up() {
         let mut lessor = leader();
         lessor.grant(1, s(1000), s(0));
         for now in 0..10_000 {
-            assert_eq!(lessor.renew(1, Duration::from_millis(now)), Some(1000));
+            assert_eq!(lessor.renew(1, Duration::from_millis(now)), Renewal::Renewed(1000));
         }
         assert!(lessor.deadlines.len() < 100);
     }

@@ -6,10 +6,10 @@ pub mod lessor;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use lessor::Lessor;
-pub use lessor::TimeToLive;
+pub use lessor::{Renewal, TimeToLive};
 
 use crate::mvcc;
 
@@ -20,11 +20,13 @@ pub struct Leases {
     origin: Instant,
     /// A deadline may have come nearer.
     changed: Notify,
+    /// A lease has ended, was checkpointed, or this node has begun or ceased to lead.
+    news: watch::Sender<()>,
 }
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { lessor: Mutex::default(), origin: Instant::now(), changed: Notify::new() }
+        Self { lessor: Mutex::default(), origin: Instant::now(), changed: Notify::new(), news: watch::Sender::new(()) }
     }
 }
 
@@ -41,7 +43,7 @@ impl Leases {
 
     /// Takes note of what is left of a lease, as its leader tells.
     pub fn checkpoint(&self, id: i64, remaining_ttl_seconds: i64) {
-        self.change(|lessor, _| lessor.checkpoint(id, seconds(remaining_ttl_seconds)));
+        self.change(|lessor, now| lessor.checkpoint(id, seconds(remaining_ttl_seconds), now));
     }
 
     /// Replaces all leases by those that are stored.
@@ -63,11 +65,21 @@ impl Leases {
         self.change(|lessor, _| lessor.demote());
     }
 
-    /// Starts the lease's time over and returns the seconds granted; `None` if there is no such lease or its time is
-    /// over.
-    pub fn renew(&self, id: i64) -> Option<i64> {
+    /// Starts the lease's time over.
+    pub fn renew(&self, id: i64) -> Renewal {
         let now = self.now();
         self.lessor.lock().renew(id, now)
+    }
+
+    /// Whether a lease's time is over and this node may say so.
+    pub fn has_expired(&self, id: i64) -> bool {
+        let now = self.now();
+        self.lessor.lock().has_expired(id, now)
+    }
+
+    /// Tells of whatever may change the outcome of [`Leases::renew`].
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// What is left of a lease; `None` if there is no such lease.
@@ -85,6 +97,7 @@ impl Leases {
         let now = self.now();
         change(&mut self.lessor.lock(), now);
         self.changed.notify_one();
+        self.news.send_replace(());
     }
 
     fn now(&self) -> Duration {

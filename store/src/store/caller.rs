@@ -234,11 +234,11 @@ impl Client {
     /// See [`Store::lease_keep_alive`]. Takes whoever may write all keys of the lease.
     pub async fn lease_keep_alive(
         &self,
-        request: &pb::LeaseKeepAliveRequest,
+        request: pb::LeaseKeepAliveRequest,
     ) -> Result<pb::LeaseKeepAliveResponse, StoreError> {
         self.require_user().await?;
         self.judged(|judge| judge.write_lease(request.id), ready(Ok(()))).await?;
-        self.store.lease_keep_alive(request)
+        self.store.lease_keep_alive(request).await
     }
 
     /// See [`Store::lease_time_to_live`].

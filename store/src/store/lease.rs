@@ -3,8 +3,11 @@
 use pintle_proto::etcdserverpb as pb;
 
 use super::Store;
+use crate::apply::Command;
 use crate::auth::Author;
 use crate::error::StoreError;
+use crate::lease::Renewal;
+use crate::lease::expiry::Due;
 use crate::limits::MAX_LEASE_TTL_SECONDS;
 
 impl Store {
@@ -27,14 +30,55 @@ impl Store {
     }
 
     /// Starts a lease's time over. The TTL of one that is gone is 0.
-    pub fn lease_keep_alive(
+    pub async fn lease_keep_alive(
         &self,
-        request: &pb::LeaseKeepAliveRequest,
+        request: pb::LeaseKeepAliveRequest,
     ) -> Result<pb::LeaseKeepAliveResponse, StoreError> {
-        // Before renewing: a header newer than the renewal would speak of a time when the lease may be gone.
-        let header = self.header(self.revision()?);
-        let ttl = self.0.leases.renew(request.id).unwrap_or(0);
-        Ok(pb::LeaseKeepAliveResponse { header: Some(header), id: request.id, ttl })
+        let renewed = tokio::time::timeout(self.request_timeout(), self.renew(request.id));
+        renewed.await.map_err(|_| StoreError::Timeout)?
+    }
+
+    async fn renew(&self, id: i64) -> Result<pb::LeaseKeepAliveResponse, StoreError> {
+        let mut caught_up = false;
+        loop {
+            let mut news = self.0.leases.news();
+            // Before renewing: a header newer than the renewal would speak of a time when the lease may be gone.
+            let header = self.header(self.revision()?);
+            let answer = |ttl| Ok(pb::LeaseKeepAliveResponse { header: Some(header), id, ttl });
+            match self.0.leases.renew(id) {
+                Renewal::Renewed(ttl) => return answer(ttl),
+                Renewal::Checkpointed => {
+                    let all = pb::LeaseCheckpoint { id, remaining_ttl: 0 };
+                    self.write(Author::Server, pb::LeaseCheckpointRequest { checkpoints: vec![all] }).await?;
+                }
+                // A client that is told that its lease is gone must not see it survive a change of leader.
+                Renewal::Ending => news.changed().await.map_err(|_| StoreError::Stopped)?,
+                // A new leader may not have applied yet what the old one acknowledged.
+                Renewal::Unknown if !caught_up => {
+                    self.read_index().await?;
+                    caught_up = true;
+                }
+                Renewal::Unknown => return answer(0),
+                Renewal::NotLeader => return Err(StoreError::NotLeader),
+            }
+        }
+    }
+
+    /// Proposes what is due with leases. Only the leader does, and only while it is sure to lead: another leader may have
+    /// renewed what this one believes to have expired.
+    pub(super) async fn do_due(&self, due: Due) -> Result<(), StoreError> {
+        self.read_index().await?;
+        match due {
+            Due::Revoke(id) if self.0.leases.has_expired(id) => {
+                self.propose_here(Command::LeaseRevoke(pb::LeaseRevokeRequest { id })).await
+            }
+            Due::Revoke(_) => Ok(()),
+            Due::Checkpoint(left) => {
+                let checkpoint = |(id, remaining_ttl)| pb::LeaseCheckpoint { id, remaining_ttl };
+                let checkpoints = left.into_iter().map(checkpoint).collect();
+                self.propose_here(Command::LeaseCheckpoint(pb::LeaseCheckpointRequest { checkpoints })).await
+            }
+        }
     }
 
     /// What is left of a lease and, if asked for, its keys. The TTL of one that is gone is -1.
