@@ -49,12 +49,17 @@ macro_rules! store_errors {
         impl StoreError {
             /// The error that reads like this, as another member says it.
             pub fn from_text(text: &str) -> Self {
+                Self::known(text).unwrap_or_else(|| {
+                    tracing::error!(error = text, "another member reports an error");
+                    StoreError::Unhealthy
+                })
+            }
+
+            /// The error that reads like this, if it is one of etcd's.
+            pub fn known(text: &str) -> Option<Self> {
                 match text {
-                    $($text => StoreError::$name,)*
-                    _ => {
-                        tracing::error!(error = text, "another member reports an error");
-                        StoreError::Unhealthy
-                    }
+                    $($text => Some(StoreError::$name),)*
+                    _ => None,
                 }
             }
 
@@ -183,6 +188,10 @@ store_errors! {
     NotLeader, FailedPrecondition, "etcdserver: not leader";
     /// The leader changed while the request was under way.
     LeaderChanged, Unavailable, "etcdserver: leader changed";
+    /// A member of another cluster, or meant for another member.
+    ClusterIdMismatch, FailedPrecondition, "cluster ID mismatch";
+    /// What another member sent makes no sense.
+    MalformedPeerMessage, InvalidArgument, "malformed message between members";
     /// The server is stopping.
     Stopped, Unavailable, "etcdserver: server stopped";
     /// It took too long.

@@ -41,8 +41,12 @@ pub const PROPOSAL_QUEUE_BYTES: usize = 64 << 20;
 /// Bytes of log entries that share one write to the raft log.
 pub const RAFT_LOG_WRITE_BYTES: usize = 4 << 20;
 
-/// Bytes of log entries that are read at once: while replaying, and for a follower.
+/// Bytes of log entries that are read at once while replaying.
 pub const RAFT_LOG_READ_BYTES: usize = 4 << 20;
+
+/// Bytes of log entries that are sent to a follower at once. It takes in some sixty of these before it has stored the
+/// first.
+pub const REPLICATION_BYTES: usize = 1 << 20;
 
 /// Bytes of the newest log entries that stay in memory.
 pub const RAFT_LOG_TAIL_BYTES: usize = 4 << 20;
@@ -223,3 +227,30 @@ pub const READ_INDEX_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Seconds that a lock or candidacy lasts whose owner brought no lease, as in etcd's `clientv3/concurrency`.
 pub const SESSION_TTL_SECONDS: i64 = 60;
+
+/// How long connecting to a member may take.
+pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a short answer of another member may take.
+pub const PEER_CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a node that starts waits for one member to tell it the members (etcd's bootstrap timeout).
+pub const FETCH_MEMBERS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one step of a snapshot's transfer may take: offering, sending, installing. It is resumed afterwards.
+pub const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Bytes of a message between members on top of one request: entries share messages.
+pub const PEER_MESSAGE_BYTES: usize = 8 << 20;
+
+/// Bytes that a member may send in one call before they are read.
+pub const PEER_STREAM_WINDOW_BYTES: u32 = 2 << 20;
+
+/// Bytes that a member may send in all its calls before they are read.
+pub const PEER_CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+
+/// Bytes of a file that are sent at once.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+
+/// Files that a snapshot may have.
+pub const SNAPSHOT_FILES: usize = 64 << 10;

@@ -4,9 +4,11 @@
 mod audience;
 mod auth;
 mod bootstrap;
+mod founding;
 mod caller;
 mod kv;
 mod lease;
+mod peers;
 mod quota;
 mod snapshot;
 mod status;
@@ -24,6 +26,7 @@ use tokio::task::JoinSet;
 
 use self::audience::{Audience, Past};
 pub use self::auth::AuthConfig;
+pub use self::founding::FoundingError;
 pub use self::bootstrap::{BootstrapError, ClusterConfig, InitialState};
 pub use self::caller::{Caller, Client, Presented};
 pub use self::snapshot::SnapshotChunks;
@@ -34,8 +37,8 @@ use self::write::Write;
 use crate::apply::{Command, Proposal, Response};
 use crate::auth::Author;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::engine::Engine;
 use crate::engine::rocks::{self, Memory, RocksEngine};
+use crate::engine::{Engine, EngineError};
 use crate::error::StoreError;
 use crate::lease::{Leases, expiry};
 use crate::limits;
@@ -43,8 +46,9 @@ use crate::mvcc::Mvcc;
 use crate::raft::LogDisk;
 use crate::raft::Member;
 use crate::raft::log_store::LogBounds;
-use crate::raft::network::Alone;
 use crate::raft::node::{self, Founding, Node, StartConfig, StartError};
+use crate::raft::peer;
+use crate::tls::{ClientTls, TlsError};
 use crate::watch::Watches;
 
 /// How to open a store.
@@ -101,6 +105,28 @@ impl StoreConfig {
         }
     }
 
+    /// What this member says of itself.
+    fn member(&self) -> Member {
+        Member {
+            name: self.name.clone(),
+            peer_urls: self.peer_urls.clone(),
+            client_urls: self.client_urls.clone(),
+            is_learner: false,
+        }
+    }
+
+    /// How other members are reached.
+    fn peers(&self) -> Result<peer::client::Settings, TlsError> {
+        let encrypted = self.peer_urls.iter().any(|url| url.starts_with("https://") || url.starts_with("unixs://"));
+        let tls = &self.cluster.peer_tls;
+        let tls = if encrypted || !tls.is_empty() { Some(ClientTls::load(tls)?) } else { None };
+        Ok(peer::client::Settings {
+            tls,
+            patience: Duration::from_millis(self.election_millis),
+            max_message_bytes: self.max_request_bytes + limits::PEER_MESSAGE_BYTES,
+        })
+    }
+
     /// For a program that is nothing but the store.
     pub fn standalone(data_dir: impl Into<PathBuf>) -> Self {
         Self { cache_bytes: limits::STANDALONE_CACHE_BYTES, ..Self::embedded(data_dir) }
@@ -119,6 +145,12 @@ pub enum OpenError {
     /// The raft node did not start.
     #[error(transparent)]
     Start(StartError),
+    /// The cluster can be neither founded nor joined.
+    #[error(transparent)]
+    Founding(#[from] FoundingError),
+    /// The certificates for other members cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A thread did not start.
     #[error("cannot start a thread: {0}; check the limits on processes and memory")]
     Thread(std::io::Error),
@@ -129,7 +161,7 @@ pub enum OpenError {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    node: Node<RocksEngine>,
+    node: Arc<Node<RocksEngine>>,
     mvcc: Arc<Mvcc<RocksEngine>>,
     watches: Arc<Watches>,
     leases: Arc<Leases>,
@@ -150,24 +182,34 @@ impl Store {
     /// Opens the store in a data directory, or makes one. Returns once everything that was acknowledged before can be
     /// read.
     pub async fn open(config: StoreConfig) -> Result<Self, OpenError> {
+        let store = Self::start(config).await?;
+        store.ready().await?;
+        Ok(store)
+    }
+
+    /// Opens the store in a data directory, or makes one. It takes part in its cluster once its peers are served, and
+    /// serves clients once it is [ready](Store::ready).
+    pub async fn start(config: StoreConfig) -> Result<Self, OpenError> {
+        let peers = config.peers()?;
         let directory = DataDir::open(&config.data_dir)?;
         let memory = Memory::new(config.cache_bytes);
         let log_path = config.wal_dir.clone().unwrap_or_else(|| directory.raft());
         let log = Arc::new(RocksEngine::open_raft(&log_path, &memory)?);
         let state = Arc::new(RocksEngine::open_state(&directory.state(), &memory)?);
         let state_damaged = |error: StoreError| damaged(directory.state(), &error);
+        let log_damaged = |error: EngineError| damaged(log_path.clone(), &error);
         let mvcc = Arc::new(Mvcc::open(state).map_err(state_damaged)?);
-        let member = Member {
-            name: config.name.clone(),
-            peer_urls: config.peer_urls.clone(),
-            client_urls: config.client_urls.clone(),
-            is_learner: false,
+        let founding = if node::has_identity(&*log).map_err(log_damaged)? {
+            Founding::Restart
+        } else {
+            founding::founding(&config, &peers).await?
         };
         let start = StartConfig {
-            member: member.clone(),
+            member: config.member(),
             cluster_token: config.cluster_token.clone(),
-            founding: Founding::New(vec![member]),
-            transport: Arc::new(Alone),
+            founding,
+            force_new_cluster: config.cluster.force_new,
+            transport: Arc::new(peer::client::Grpc::new(peers)),
             snapshots: directory.snapshots(),
             log_bounds: LogBounds::default(),
             log_disk: LogDisk::default(),
@@ -191,12 +233,10 @@ impl Store {
             compacted: compacted.clone(),
         };
         let node = Node::start(log, mvcc.clone(), Box::new(audience), start).await.map_err(|error| match error {
-            StartError::Engine(error) => damaged(log_path.clone(), &error),
+            StartError::Engine(error) => log_damaged(error),
             error => OpenError::Start(error),
         })?;
-        node.ready().await.map_err(OpenError::Start)?;
-        // Tokens in the log may have ended long ago.
-        tokens.clear();
+        let node = Arc::new(node);
         let tasks = Mutex::default();
         let passwords = Semaphore::new(limits::PASSWORDS_AT_ONCE);
         let store = Self(Arc::new(Inner {
@@ -214,6 +254,14 @@ impl Store {
         }));
         store.start_tasks(compacted);
         Ok(store)
+    }
+
+    /// Returns once the cluster has a leader, and everything acknowledged before the start can be read here.
+    pub async fn ready(&self) -> Result<(), OpenError> {
+        self.0.node.ready().await.map_err(OpenError::Start)?;
+        // Tokens in the log may have ended long ago.
+        self.0.tokens.clear();
+        Ok(())
     }
 
     /// Starts what runs beside the requests: ending leases while this node leads, dropping what was compacted.

@@ -62,16 +62,7 @@ impl Cluster for ClusterService {
             self.store.read_index().await.map_err(status)?;
         }
         used(&self.store, &request).await?;
-        let members = self.store.members().into_iter().map(|(id, member, is_learner)| pb::Member {
-            id,
-            name: member.name,
-            peer_ur_ls: member.peer_urls,
-            client_ur_ls: member.client_urls,
-            is_learner,
-        });
-        // Members have no revision.
-        let header = self.store.header(0);
-        Ok(Response::new(pb::MemberListResponse { header: Some(header), members: members.collect() }))
+        Ok(Response::new(self.store.member_list_response()))
     }
 
     async fn member_promote(

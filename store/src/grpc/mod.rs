@@ -12,7 +12,7 @@ mod local;
 mod lock;
 mod maintenance;
 mod reflection;
-mod status;
+pub(crate) mod status;
 mod watch;
 
 use bytes::Bytes;

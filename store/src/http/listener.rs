@@ -51,7 +51,7 @@ impl BindError {
 }
 
 /// A connection, whatever carries it.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection for T {}
 

@@ -3,13 +3,15 @@
 mod access;
 mod authority;
 mod common_name;
+pub(crate) mod connect;
 mod endpoint;
 mod gateway;
 mod health;
 mod listener;
+mod members;
 mod server;
 
 pub use access::{Access, Allowed};
 pub use endpoint::{Address, Endpoint, EndpointError, split_url};
 pub use listener::{BindError, Listener};
-pub use server::{KeepAlive, Server, ServerSettings, Traffic, serve, serve_metrics, serve_unix};
+pub use server::{KeepAlive, Server, ServerSettings, Traffic, serve, serve_metrics, serve_peers, serve_unix};

@@ -21,12 +21,14 @@ use super::common_name;
 use super::gateway::{self, is_gateway};
 use super::health;
 use super::listener::{BindError, Connection, Listener};
+use super::members;
 use crate::grpc::{Body, CommonName, Services, is_grpc};
 use crate::limits::{
     DEFAULT_CONCURRENT_STREAMS, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_PING_INTERVAL,
     HTTP2_PING_TIMEOUT, HTTP2_STREAM_WINDOW_BYTES, REQUEST_OVERHEAD_BYTES, TLS_HANDSHAKE_TIMEOUT,
     WATCH_PROGRESS_INTERVAL,
 };
+use crate::raft::peer::server::PeerServices;
 use crate::store::Store;
 use crate::tls::ServerTls;
 use crate::watch::StreamSettings;
@@ -116,21 +118,35 @@ impl Drop for Server {
 #[derive(Clone)]
 struct Handler {
     store: Store,
-    /// `None` where only health and metrics are served.
-    services: Option<Services>,
+    answers: Answers,
     settings: ServerSettings,
+}
+
+/// Whom a listener is for.
+#[derive(Clone)]
+enum Answers {
+    Clients(Services),
+    Probes,
+    Peers(PeerServices),
 }
 
 /// Serves a store to clients.
 pub fn serve(store: &Store, listener: Listener, tls: Option<ServerTls>, settings: ServerSettings) -> Server {
-    let services = Some(Services::new(store.clone(), settings.watch));
-    start(listener, tls, Handler { store: store.clone(), services, settings })
+    let answers = Answers::Clients(Services::new(store.clone(), settings.watch));
+    start(listener, tls, Handler { store: store.clone(), answers, settings })
 }
 
 /// Serves only what probes and collectors ask for: etcd's `--listen-metrics-urls`.
 pub fn serve_metrics(store: &Store, listener: Listener, tls: Option<ServerTls>) -> Server {
     let settings = ServerSettings { traffic: Traffic::Http, gateway: false, access: None, ..ServerSettings::of(store) };
-    start(listener, tls, Handler { store: store.clone(), services: None, settings })
+    start(listener, tls, Handler { store: store.clone(), answers: Answers::Probes, settings })
+}
+
+/// Serves a store to the other members of its cluster.
+pub fn serve_peers(store: &Store, listener: Listener, tls: Option<ServerTls>) -> Server {
+    let settings = ServerSettings { gateway: false, access: None, ..ServerSettings::of(store) };
+    let answers = Answers::Peers(PeerServices::new(store.clone()));
+    start(listener, tls, Handler { store: store.clone(), answers, settings })
 }
 
 /// Serves a store on a Unix socket that only this user may connect to.
@@ -248,10 +264,11 @@ async fn serve_http(stream: impl Connection, client: Client, handler: Handler, s
 
 impl Handler {
     async fn answer(&self, request: Request<Incoming>, secure: bool) -> Response<Body> {
-        match &self.services {
-            Some(services) if self.settings.traffic != Traffic::Http && is_grpc(request.headers()) => {
+        match &self.answers {
+            Answers::Clients(services) if self.settings.traffic != Traffic::Http && is_grpc(request.headers()) => {
                 services.call(request).await
             }
+            Answers::Peers(services) if is_grpc(request.headers()) => services.call(request).await,
             _ => self.answer_browser(request, secure).await,
         }
     }
@@ -271,11 +288,12 @@ impl Handler {
     }
 
     async fn answer_plain(&self, request: Request<Incoming>) -> Response<Body> {
-        match &self.services {
+        match &self.answers {
             _ if self.settings.traffic == Traffic::Grpc => whole(health::not_found()),
-            Some(services) if self.settings.gateway && is_gateway(request.uri().path()) => {
+            Answers::Clients(services) if self.settings.gateway && is_gateway(request.uri().path()) => {
                 gateway::answer(services, request).await
             }
+            Answers::Peers(_) if request.uri().path() == members::PATH => whole(members::answer(&self.store, &request)),
             _ => whole(health::answer(&self.store, &request).await),
         }
     }

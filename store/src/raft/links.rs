@@ -7,18 +7,20 @@ use parking_lot::Mutex;
 
 use super::Member;
 use super::network::{Link, Transport};
+use super::node::Identity;
 
 /// Links by member id. Clones share them.
 #[derive(Clone)]
 pub struct Links {
+    identity: Identity,
     transport: Arc<dyn Transport>,
     known: Arc<Mutex<HashMap<u64, (Member, Arc<dyn Link>)>>>,
 }
 
 impl Links {
-    /// None yet.
-    pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, known: Arc::default() }
+    /// None yet, from the member that this node is.
+    pub fn new(identity: Identity, transport: Arc<dyn Transport>) -> Self {
+        Self { identity, transport, known: Arc::default() }
     }
 
     /// The link to a member that has these addresses.
@@ -29,13 +31,8 @@ impl Links {
         {
             return link.clone();
         }
-        let link = self.transport.connect(id, member);
+        let link = self.transport.connect(self.identity, id, member);
         known.insert(id, (member.clone(), link.clone()));
         link
-    }
-
-    /// Forgets every member for which `stays` does not hold.
-    pub fn retain(&self, stays: impl Fn(u64) -> bool) {
-        self.known.lock().retain(|id, _| stays(*id));
     }
 }

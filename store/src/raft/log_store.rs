@@ -248,7 +248,7 @@ impl<E: Engine> RaftLogReader<TypeConfig> for LogStore<E> {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read(start..end, limits::RAFT_LOG_READ_BYTES).map_err(io::Error::other)
+        self.read(start..end, limits::REPLICATION_BYTES).map_err(io::Error::other)
     }
 
     /// Reads in pieces, so that replaying a long log does not hold it in memory.

@@ -16,6 +16,7 @@ mod log_writer;
 pub mod membership;
 pub mod network;
 pub mod node;
+pub mod peer;
 pub mod proposer;
 pub mod read_index;
 mod receive;

@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use openraft::raft::{SnapshotResponse, StreamAppendResult};
 use openraft::{AnyError, OptionalSend};
 use pintle_proto::peerpb;
 
+use super::node::Identity;
 use super::snapshot::{SnapshotData, SnapshotMeta};
 use super::{Member, TypeConfig, Vote};
 use crate::apply::Reply;
@@ -71,8 +71,8 @@ pub struct SnapshotFiles {
 
 /// Connects to members.
 pub trait Transport: Send + Sync + 'static {
-    /// The connection to a member. Made at once; it connects when it is used, and again when it was lost.
-    fn connect(&self, id: u64, member: &Member) -> Arc<dyn Link>;
+    /// The connection of one member to another. Made at once; it connects when it is used, and again when it was lost.
+    fn connect(&self, from: Identity, to: u64, member: &Member) -> Arc<dyn Link>;
 }
 
 /// The connection to one member. Every call ends within a bounded time once the member has gone silent.
@@ -140,7 +140,7 @@ impl Link for Alone {
 }
 
 impl Transport for Alone {
-    fn connect(&self, _: u64, _: &Member) -> Arc<dyn Link> {
+    fn connect(&self, _: Identity, _: u64, _: &Member) -> Arc<dyn Link> {
         Arc::new(Self)
     }
 }
@@ -151,13 +151,14 @@ fn alone() -> LinkError {
 
 /// openraft's view of a transport.
 pub(super) struct Network<E> {
+    identity: Identity,
     transport: Arc<dyn Transport>,
     snapshots_of: std::marker::PhantomData<fn() -> E>,
 }
 
 impl<E> Network<E> {
-    pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, snapshots_of: std::marker::PhantomData }
+    pub fn new(identity: Identity, transport: Arc<dyn Transport>) -> Self {
+        Self { identity, transport, snapshots_of: std::marker::PhantomData }
     }
 }
 
@@ -171,7 +172,7 @@ impl<E: Engine> RaftNetworkFactory<TypeConfig> for Network<E> {
     type Network = Peer<E>;
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Peer<E> {
-        Peer { link: self.transport.connect(target, member), snapshots_of: std::marker::PhantomData }
+        Peer { link: self.transport.connect(self.identity, target, member), snapshots_of: std::marker::PhantomData }
     }
 }
 
@@ -270,6 +271,3 @@ impl<E: Engine> RaftNetworkV2<TypeConfig> for Peer<E> {
         within(&option, self.link.transfer_leader(request)).await
     }
 }
-
-/// How long a link waits before it tries a member again that it could not reach, so that a dead one costs little.
-pub const RECONNECT_INTERVAL: Duration = Duration::from_millis(100);

@@ -88,6 +88,8 @@ pub struct StartConfig {
     pub cluster_token: String,
     /// What a node does whose log is empty.
     pub founding: Founding,
+    /// Makes this node the only member of its cluster, which has lost its majority for good.
+    pub force_new_cluster: bool,
     /// Carries what members say to each other.
     pub transport: Arc<dyn Transport>,
     /// Where snapshots lie on their way to and from other members; on the file system of the state.
@@ -105,6 +107,8 @@ pub struct StartConfig {
 /// What a node does on its first start. Later ones take no notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Founding {
+    /// It has started before.
+    Restart,
     /// Founds a cluster of these members, of which it is one. All of them say the same, and compute the same ids.
     New(Vec<Member>),
     /// Joins a cluster that knows it as this member, and waits to be told the rest.
@@ -166,7 +170,7 @@ impl<E: Engine> Node<E> {
         let state_machine = StateMachine::open(source, observer)?;
         let alone = applied.membership.voter_ids().all(|voter| voter == identity.member_id);
         let raft_config = raft_config(&config, alone)?;
-        let network = Network::new(config.transport.clone());
+        let network = Network::new(identity, config.transport.clone());
         let raft = Raft::new(identity.member_id, raft_config, network, log.clone(), state_machine)
             .await
             .map_err(raft_error)?;
@@ -175,7 +179,7 @@ impl<E: Engine> Node<E> {
         let election_timeout = Duration::from_millis(config.election_millis);
         let heard = Heard::default();
         let leader = leader::watch(&raft, identity.member_id, heard.clone(), election_timeout);
-        let links = Links::new(config.transport);
+        let links = Links::new(identity, config.transport);
         let proposer = Proposer::start(raft.clone(), leader.clone(), links.clone());
         let timeout = request_timeout(election_timeout);
         let reads = ReadIndex::new(raft.clone(), leader.clone(), links.clone(), timeout);
@@ -201,12 +205,18 @@ impl<E: Engine> Node<E> {
         Ok(())
     }
 
-    /// Returns once everything that was acknowledged before the start is applied, and the cluster has a leader.
+    /// Returns once the cluster has a leader, and everything that was acknowledged before the start is applied here.
     pub async fn ready(&self) -> Result<(), StartError> {
+        loop {
+            match self.reads.wait().await {
+                Ok(()) => break,
+                Err(StoreError::Stopped) => return Err(raft_error("it has stopped")),
+                Err(error) => tracing::warn!(%error, "waiting for a majority of the members"),
+            }
+        }
         let id = self.identity.member_id;
-        let metrics = self.raft.wait_for_recovery(None).await.map_err(raft_error)?;
-        let known = metrics.membership_config.get_node(&id);
-        if known.is_some_and(|known| *known != self.member) && metrics.current_leader == Some(id) {
+        let known = super::read_index::member(&self.raft, id);
+        if known.is_some_and(|known| known != self.member) && *self.leader.borrow() == id {
             let change = ChangeMembers::SetNodes(BTreeMap::from([(id, self.member.clone())]));
             self.raft.change_membership(change, true).await.map_err(raft_error)?;
         }
@@ -331,6 +341,11 @@ fn raft_error(error: impl std::fmt::Display) -> StartError {
     StartError::Raft(error.to_string())
 }
 
+/// Whether a member has started on this log's database before.
+pub fn has_identity<E: Engine>(engine: &E) -> Result<bool, EngineError> {
+    Ok(engine.snapshot().get(Column::Vote, IDENTITY)?.is_some())
+}
+
 /// The identity in the log's database, made and stored first when there is none.
 fn identify<E: Engine>(engine: &E, config: &StartConfig) -> Result<Identity, EngineError> {
     if let Some(bytes) = engine.snapshot().get(Column::Vote, IDENTITY)? {
@@ -342,6 +357,9 @@ fn identify<E: Engine>(engine: &E, config: &StartConfig) -> Result<Identity, Eng
             member_id: membership::member_id(&config.member.peer_urls, &config.cluster_token, None),
         },
         Founding::Join(identity) => *identity,
+        Founding::Restart => {
+            return Err(EngineError("the raft log's database does not say which member it is".to_owned()));
+        }
     };
     let mut batch = WriteBatch::new();
     batch.put(Column::Vote, IDENTITY, identity.encode_to_vec());

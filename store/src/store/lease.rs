@@ -1,6 +1,8 @@
 //! What clients do with leases.
 
 use pintle_proto::etcdserverpb as pb;
+use pintle_proto::peerpb::call_request::Call;
+use pintle_proto::peerpb::call_response::Answer;
 
 use super::Store;
 use crate::apply::Command;
@@ -34,8 +36,26 @@ impl Store {
         &self,
         request: pb::LeaseKeepAliveRequest,
     ) -> Result<pb::LeaseKeepAliveResponse, StoreError> {
-        let renewed = tokio::time::timeout(self.request_timeout(), self.renew(request.id));
-        renewed.await.map_err(|_| StoreError::Timeout)?
+        let renewing = async {
+            if self.leads()? {
+                return self.renew(request.id).await;
+            }
+            // Before renewing: a header newer than the renewal would speak of a time when the lease may be gone.
+            let header = Some(self.header(self.revision()?));
+            match self.ask_leader(Call::LeaseKeepAlive(request)).await? {
+                Answer::LeaseKeepAlive(response) => Ok(pb::LeaseKeepAliveResponse { header, ..response }),
+                _ => Err(StoreError::MalformedPeerMessage),
+            }
+        };
+        tokio::time::timeout(self.request_timeout(), renewing).await.map_err(|_| StoreError::Timeout)?
+    }
+
+    /// [`Store::lease_keep_alive`] on the leader, which alone counts the time.
+    pub(crate) async fn leader_lease_keep_alive(
+        &self,
+        request: pb::LeaseKeepAliveRequest,
+    ) -> Result<pb::LeaseKeepAliveResponse, StoreError> {
+        tokio::time::timeout(self.request_timeout(), self.renew(request.id)).await.map_err(|_| StoreError::Timeout)?
     }
 
     async fn renew(&self, id: i64) -> Result<pb::LeaseKeepAliveResponse, StoreError> {
@@ -86,7 +106,26 @@ impl Store {
         &self,
         request: pb::LeaseTimeToLiveRequest,
     ) -> Result<pb::LeaseTimeToLiveResponse, StoreError> {
+        if self.leads()? {
+            return self.leader_lease_time_to_live(request).await;
+        }
+        match self.ask_leader(Call::LeaseTimeToLive(request)).await? {
+            Answer::LeaseTimeToLive(response) => {
+                Ok(pb::LeaseTimeToLiveResponse { header: Some(self.header(self.revision()?)), ..response })
+            }
+            _ => Err(StoreError::MalformedPeerMessage),
+        }
+    }
+
+    /// [`Store::lease_time_to_live`] on the leader, which alone counts the time.
+    pub(crate) async fn leader_lease_time_to_live(
+        &self,
+        request: pb::LeaseTimeToLiveRequest,
+    ) -> Result<pb::LeaseTimeToLiveResponse, StoreError> {
         self.read_index().await?;
+        if !self.leads()? {
+            return Err(StoreError::NotLeader);
+        }
         let (id, with_keys) = (request.id, request.keys);
         let (revision, keys) = self
             .read(move |mvcc| {
