@@ -4,8 +4,8 @@
 mod audience;
 mod auth;
 mod bootstrap;
-mod founding;
 mod caller;
+mod founding;
 mod kv;
 mod lease;
 mod peers;

@@ -58,6 +58,12 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         (Role::Http, flags.http_endpoints()?),
         (Role::Clients, flags.client_endpoints()?),
     ];
+    let peers = config.cluster.listen_peer.clone();
+    let peer_tls = if peers.iter().any(|(_, endpoint)| endpoint.tls) {
+        Some(ServerTls::load(&config.cluster.peer_tls)?)
+    } else {
+        None
+    };
     let any_encrypted = places.iter().flat_map(|(_, endpoints)| endpoints).any(|(_, endpoint)| endpoint.tls);
     let tls = flags.client_tls(any_encrypted)?;
     // The ports before the data: who finds them in use has not touched anything yet.
@@ -69,25 +75,56 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         }
     }
 
+    let mut peer_listeners = Vec::new();
+    for (url, endpoint) in peers {
+        let listener = Listener::bind(&endpoint.address, flags.reuses_port()).await?;
+        peer_listeners.push((url, endpoint, listener));
+    }
+
     let store = tokio::select! {
-        store = Store::open(config) => store?,
+        store = Store::start(config) => store?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
+    // Before the store is ready, which it is not without its peers.
+    let mut servers = serve_peers(&store, peer_listeners, peer_tls.as_ref());
+    let ready = tokio::select! {
+        ready = store.ready() => ready.map(|()| true),
+        _ = terminate.recv() => Ok(false),
+        _ = interrupt.recv() => Ok(false),
+    };
+    if !matches!(ready, Ok(true)) {
+        stop(store, servers).await?;
+        return ready.map(drop).map_err(Into::into);
+    }
     let settings = flags.server_settings(&store);
-    let servers = serve(&store, bound, tls.as_ref(), &settings);
+    servers.extend(serve(&store, bound, tls.as_ref(), &settings));
 
     let halted = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         reason = store.stopped() => Some(reason.unwrap_or_else(|| "the store has stopped".to_owned())),
     };
+    stop(store, servers).await?;
+    halted.map_or(Ok(()), |reason| Err(reason.into()))
+}
+
+/// Closes everything. Connections first, so that nothing is cut off that could still be answered.
+async fn stop(store: Store, servers: Vec<Server>) -> Result<(), Failure> {
     tracing::info!("stopping");
     for server in servers {
         server.shutdown().await;
     }
-    store.shutdown().await?;
-    halted.map_or(Ok(()), |reason| Err(reason.into()))
+    Ok(store.shutdown().await?)
+}
+
+/// Serves other members.
+fn serve_peers(store: &Store, listeners: Vec<(String, Endpoint, Listener)>, tls: Option<&ServerTls>) -> Vec<Server> {
+    let serve = |(url, endpoint, listener): (String, Endpoint, Listener)| {
+        tracing::info!(%url, "serving peer traffic");
+        http::serve_peers(store, listener, tls.filter(|_| endpoint.tls).cloned())
+    };
+    listeners.into_iter().map(serve).collect()
 }
 
 /// What a listener is for.
