@@ -250,7 +250,7 @@ pub const PEER_STREAM_WINDOW_BYTES: u32 = 2 << 20;
 pub const PEER_CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
 /// Bytes of a file that are sent at once.
-pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+pub const PEER_FILE_CHUNK_BYTES: usize = 256 << 10;
 
 /// Files that a snapshot may have.
 pub const SNAPSHOT_FILES: usize = 64 << 10;

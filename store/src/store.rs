@@ -26,9 +26,9 @@ use tokio::task::JoinSet;
 
 use self::audience::{Audience, Past};
 pub use self::auth::AuthConfig;
-pub use self::founding::FoundingError;
 pub use self::bootstrap::{BootstrapError, ClusterConfig, InitialState};
 pub use self::caller::{Caller, Client, Presented};
+pub use self::founding::FoundingError;
 pub use self::snapshot::SnapshotChunks;
 pub use self::status::Status;
 pub use self::tokens::TokenKind;

@@ -204,7 +204,7 @@ impl Missing {
         let reading = tokio::task::spawn_blocking(move || {
             use std::os::unix::fs::FileExt;
             let left = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
-            let mut data = vec![0; left.min(limits::SNAPSHOT_CHUNK_BYTES)];
+            let mut data = vec![0; left.min(limits::PEER_FILE_CHUNK_BYTES)];
             std::fs::File::open(&self.path)?.read_exact_at(&mut data, self.offset)?;
             let chunk = SnapshotChunk { file: self.index, offset: self.offset, data: data.into() };
             self.offset += chunk.data.len() as u64;

@@ -29,7 +29,7 @@ pub fn describe(directory: &Path) -> io::Result<Vec<peerpb::SnapshotFile>> {
 /// Bytes and CRC-32C of a file.
 fn checksum(path: &Path) -> io::Result<(u64, u32)> {
     let mut file = File::open(path)?;
-    let mut buffer = vec![0; limits::SNAPSHOT_CHUNK_BYTES];
+    let mut buffer = vec![0; limits::PEER_FILE_CHUNK_BYTES];
     let (mut bytes, mut checksum) = (0, 0);
     loop {
         let read = file.read(&mut buffer)?;
