@@ -72,7 +72,7 @@ fn one_module_names_openraft() {
 
 #[test]
 fn the_network_is_named_at_the_edge() {
-    only(&["tonic::"], |path| path.starts_with("grpc"));
+    only(&["tonic::"], |path| path.starts_with("grpc") || path.starts_with("raft/peer"));
     only(&["hyper::", "hyper_util::", "tokio::net", "tokio_rustls"], |path| path.starts_with("http"));
 }
 

@@ -82,7 +82,7 @@ async fn a_lease_ends_by_itself_and_takes_its_keys_along() {
     let store = Store::open(config).await.unwrap();
     let lease = store.lease_grant(pb::LeaseGrantRequest { ttl: 1, id: 0 }).await.unwrap();
     store.put(pb::PutRequest { lease: lease.id, ..put("a", "1") }).await.unwrap();
-    let kept = store.lease_keep_alive(&pb::LeaseKeepAliveRequest { id: lease.id }).unwrap();
+    let kept = store.lease_keep_alive(pb::LeaseKeepAliveRequest { id: lease.id }).await.unwrap();
     assert_eq!(kept.ttl, 1);
     let asked = pb::LeaseTimeToLiveRequest { id: lease.id, keys: true };
     let left = store.lease_time_to_live(asked).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_lease_ends_by_itself_and_takes_its_keys_along() {
     assert_eq!(events[0].r#type, EventType::Delete as i32);
     let left = store.lease_time_to_live(asked).await.unwrap();
     assert_eq!((left.ttl, left.granted_ttl), (-1, 0));
-    assert_eq!(store.lease_keep_alive(&pb::LeaseKeepAliveRequest { id: lease.id }).unwrap().ttl, 0);
+    assert_eq!(store.lease_keep_alive(pb::LeaseKeepAliveRequest { id: lease.id }).await.unwrap().ttl, 0);
     drop(watch);
     store.shutdown().await.unwrap();
 }
