@@ -86,8 +86,7 @@ fn select(keys: &OrdMap<Bytes, KeyValue>, request: &pb::RangeRequest) -> (Vec<Ke
     }
     if request.keys_only {
         for kv in &mut kvs {
-            // Nor the lease, since etcd 3.7.
-            (kv.value, kv.lease) = (Bytes::new(), 0);
+            kv.value = Bytes::new();
         }
     }
     (kvs, count)

@@ -114,8 +114,9 @@ impl Workload {
     fn list(&mut self) -> pb::RangeRequest {
         let (key, range_end) = self.neighbours();
         let limit = if self.random.random() { 0 } else { self.random.random_range(1..4) };
-        let (count_only, keys_only) = (self.random.random_ratio(1, 5), self.random.random_ratio(1, 5));
-        pb::RangeRequest { key, range_end, limit, count_only, keys_only, ..pb::RangeRequest::default() }
+        // Keys alone are not asked for: whether they come with their leases differs between the versions of etcd.
+        let count_only = self.random.random_ratio(1, 5);
+        pb::RangeRequest { key, range_end, limit, count_only, ..pb::RangeRequest::default() }
     }
 
     fn past(&mut self) -> pb::RangeRequest {

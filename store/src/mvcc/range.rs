@@ -146,7 +146,6 @@ impl<R: Reader> Source<'_, R> {
     /// The selected keys of `span` at revision `at`.
     fn collect(&self, span: &Span, at: i64, request: &RangeRequest, plan: &Plan) -> Result<Found> {
         let mut found = Found { kvs: Vec::new(), seen: 0, complete: false };
-        // Etcd reads keys alone off its index (`kvstore_txn.go`, `FastKeysOnly`), which has no leases.
         let without_value = request.keys_only && plan.target != SortTarget::Value;
         if at == self.revision {
             let mut cursor = self.reader.scan(Column::Live, span, plan.direction)?;
@@ -158,10 +157,7 @@ impl<R: Reader> Source<'_, R> {
                 found.seen += 1;
                 let value = if without_value { LiveRecord::without_value(value) } else { value };
                 let (key, value) = own(key, value);
-                let mut record = LiveRecord::decode(value)?;
-                if without_value {
-                    record.lease = 0;
-                }
+                let record = LiveRecord::decode(value)?;
                 if is_selected(request, &record) {
                     found.kvs.push(record.into_key_value(key));
                 }
@@ -176,7 +172,7 @@ impl<R: Reader> Source<'_, R> {
                 }
                 found.seen += 1;
                 if without_value {
-                    (record.value, record.lease) = (Bytes::new(), 0);
+                    record.value = Bytes::new();
                 }
                 if is_selected(request, &record) {
                     found.kvs.push(record.into_key_value(key));

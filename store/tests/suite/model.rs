@@ -179,9 +179,6 @@ impl Attempt<'_> {
         if request.keys_only {
             for kv in &mut kvs {
                 kv.value.clear();
-                if SortTarget::try_from(request.sort_target) != Ok(SortTarget::Value) {
-                    kv.lease = 0;
-                }
             }
         }
         response.kvs = kvs;
