@@ -7,6 +7,7 @@ mod apply_scripts;
 mod auth;
 mod crash;
 mod etcd_sequence;
+mod etcdctl_auth;
 mod gateway;
 mod golden;
 mod grpc;
