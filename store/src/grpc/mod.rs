@@ -3,6 +3,7 @@
 mod auth;
 mod behalf;
 mod caller;
+pub mod client;
 mod cluster;
 mod election;
 mod health;

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod bbolt;
+pub mod check;
 pub mod export;
 pub mod import;
 pub mod restore;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use crate::data_dir::DataDirError;
 use crate::engine::{EngineError, rocks};
 use crate::error::StoreError;
+use crate::raft::node::StartError;
 
 /// Why a backup could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,9 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// Raft's log and the state do not belong together.
+    #[error(transparent)]
+    Raft(#[from] StartError),
     /// A database did not open.
     #[error(transparent)]
     Open(#[from] rocks::OpenError),

@@ -2,14 +2,17 @@
 //! directory made of a backup begins with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use openraft::vote::RaftLeaderIdExt;
 use openraft::{Membership, Vote};
 use prost::Message;
 
-use super::log_writer::{PURGED, VOTE};
+use super::log_store::{LogBounds, LogStore};
+use super::log_writer::{LogDisk, PURGED, VOTE};
 use super::membership::{Member, cluster_id};
-use super::node::{IDENTITY, Identity};
+use super::node::{IDENTITY, Identity, StartError, check_log};
 use super::record::{LogIdRecord, VoteRecord};
 use super::state_machine::Applied;
 use super::{LogId, StoredMembership};
@@ -63,4 +66,16 @@ pub fn found<E: Engine>(log: &E, state: &E, member: u64, members: &BTreeMap<u64,
     batch.put(Column::Vote, VOTE, VoteRecord::from(&vote).encode_to_vec());
     batch.put(Column::Vote, PURGED, LogIdRecord::from(&last).encode_to_vec());
     log.write(&batch, Durability::Synced)
+}
+
+/// Checks that a stopped member's log is whole, and that log and state belong together. Returns the indexes of the
+/// first entry in the log and of the one after the last.
+///
+/// # Errors
+/// What [`Node::start`](super::node::Node::start) would refuse to start with.
+pub fn inspect<E: Engine>(log: Arc<E>, state: &E) -> Result<Range<u64>, StartError> {
+    let log = LogStore::open(log, LogBounds::default(), LogDisk::default())?;
+    check_log(&log, &Applied::load(state)?)?;
+    let after = |id: Option<LogId>| id.map_or(0, |id| id.index + 1);
+    Ok(after(log.purged())..after(log.last()))
 }

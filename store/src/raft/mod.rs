@@ -29,7 +29,7 @@ pub mod state_machine;
 use openraft::RaftTypeConfig;
 
 pub use batch::Batch;
-pub use cluster_state::{ClusterState, found};
+pub use cluster_state::{ClusterState, found, inspect};
 pub use log_writer::LogDisk;
 pub use membership::Member;
 

@@ -374,7 +374,7 @@ fn first_members(members: &[Member], cluster_token: &str) -> BTreeMap<u64, Membe
 }
 
 /// Checks that log and state belong together: neither has lost what the other relies on.
-fn check_log<E: Engine>(log: &LogStore<E>, applied: &Applied) -> Result<(), StartError> {
+pub(super) fn check_log<E: Engine>(log: &LogStore<E>, applied: &Applied) -> Result<(), StartError> {
     let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
     // Right after a snapshot was installed the log ends before it, which raft then makes good.
     let installed = applied.last.is_some() && log.installing()? == applied.last;

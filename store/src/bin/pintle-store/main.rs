@@ -1,14 +1,21 @@
 //! The store as a program: a drop-in for etcd.
 
 mod arguments;
+mod check;
+mod command;
 mod config_file;
+mod defrag;
 mod flags;
+mod import;
 mod log;
+mod progress;
+mod snapshot;
 mod unsupported;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 use pintle_store::http::{self, Endpoint, Listener, Server, ServerSettings, Traffic};
 use pintle_store::tls::ServerTls;
@@ -16,6 +23,7 @@ use pintle_store::{Store, version};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{ArgumentError, Arguments};
+use crate::command::Command;
 use crate::flags::Flags;
 
 #[global_allocator]
@@ -25,6 +33,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    if command::is_command(std::env::args_os()) {
+        return match Command::try_parse() {
+            Ok(command) => command.run().map_or_else(|failure| fail(&failure.to_string()), |text| print(&text)),
+            Err(error) => refuse(&error),
+        };
+    }
     let arguments = match arguments::gather(std::env::args(), std::env::vars()) {
         Ok(arguments) => arguments,
         Err(ArgumentError::Flags(error)) => return refuse(&error),
