@@ -207,6 +207,11 @@ store_errors! {
 }
 
 impl StoreError {
+    /// Whether a command failed because it could not be replicated, whatever it says.
+    pub fn is_of_replication(&self) -> bool {
+        self.code() == Code::Unavailable || matches!(self, StoreError::TooManyRequests)
+    }
+
     /// Whether every node that applies the same command meets the same error: then it is a reply and the command counts
     /// as applied. Otherwise something is wrong with this node alone, which must halt before it diverges.
     pub fn is_deterministic(&self) -> bool {

@@ -10,6 +10,7 @@ pub mod http;
 pub mod lease;
 pub mod limits;
 pub mod maintenance;
+pub mod metrics;
 pub mod mvcc;
 pub mod raft;
 pub mod store;

@@ -12,12 +12,13 @@ mod peers;
 mod quota;
 mod snapshot;
 mod status;
+mod tally;
 mod tokens;
 mod write;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use pintle_proto::etcdserverpb as pb;
@@ -42,6 +43,7 @@ use crate::engine::{Engine, EngineError};
 use crate::error::StoreError;
 use crate::lease::{Leases, expiry};
 use crate::limits;
+use crate::metrics::METRICS;
 use crate::mvcc::Mvcc;
 use crate::raft::LogDisk;
 use crate::raft::Member;
@@ -361,10 +363,12 @@ impl Store {
     /// When the databases cannot be written.
     pub async fn defragment(&self) -> Result<(), StoreError> {
         let databases = self.0.databases.clone();
-        tokio::task::spawn_blocking(move || databases.iter().try_for_each(|database| database.defragment()))
-            .await
-            .map_err(|_| StoreError::Stopped)?
-            .map_err(StoreError::Engine)
+        let _inflight = METRICS.defrags.hold();
+        let began = Instant::now();
+        let done = tokio::task::spawn_blocking(move || databases.iter().try_for_each(|database| database.defragment()));
+        let done = done.await.map_err(|_| StoreError::Stopped)?;
+        METRICS.defrag_seconds.observe_since(began);
+        done.map_err(StoreError::Engine)
     }
 
     /// Raises, clears or lists alarms.
@@ -386,8 +390,13 @@ impl Store {
     }
 
     async fn propose(&self, proposal: impl Into<Proposal>) -> Result<Response, StoreError> {
+        let _pending = METRICS.proposals_pending.hold();
         let proposed = self.0.node.propose(proposal);
-        tokio::time::timeout(self.request_timeout(), proposed).await.map_err(|_| StoreError::Timeout)?
+        let reply = tokio::time::timeout(self.request_timeout(), proposed).await.unwrap_or(Err(StoreError::Timeout));
+        if reply.as_ref().is_err_and(StoreError::is_of_replication) {
+            METRICS.proposals_failed.inc();
+        }
+        reply
     }
 
     /// Has this node propose what the server wants for itself. If it does not lead, nothing happens.
@@ -446,6 +455,7 @@ fn damaged(path: PathBuf, cause: &dyn std::error::Error) -> OpenError {
 /// Drops what compactions made unreachable, a piece at a time, beginning with what the last run left.
 async fn prune_when_compacted(mvcc: Weak<Mvcc<RocksEngine>>, compacted: Arc<Notify>) {
     loop {
+        let began = Instant::now();
         loop {
             let Some(mvcc) = mvcc.upgrade() else { return };
             match tokio::task::spawn_blocking(move || mvcc.prune(limits::PRUNE_CHANGES)).await {
@@ -458,6 +468,13 @@ async fn prune_when_compacted(mvcc: Weak<Mvcc<RocksEngine>>, compacted: Arc<Noti
                 Err(_) => return,
             }
         }
+        METRICS.compaction_millis.observe(began.elapsed().as_secs_f64() * 1000.0);
         compacted.notified().await;
+        METRICS.last_compaction.set(unix_seconds());
     }
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

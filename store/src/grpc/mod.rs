@@ -12,6 +12,7 @@ mod lease;
 mod local;
 mod lock;
 mod maintenance;
+mod observe;
 mod reflection;
 pub(crate) mod status;
 mod watch;
@@ -32,6 +33,7 @@ use tonic::service::Routes;
 use tower::ServiceExt;
 
 pub use self::local::{Failure, Responses};
+use self::observe::Call;
 use crate::error::StoreError;
 use crate::limits::REQUEST_OVERHEAD_BYTES;
 use crate::store::Store;
@@ -43,6 +45,8 @@ pub struct Services {
     store: Store,
     routes: Routes,
     max_message_bytes: usize,
+    /// Whether calls are counted: those of clients are, those of one service to another are not.
+    counted: bool,
 }
 
 impl Services {
@@ -67,7 +71,7 @@ impl Services {
                 .add_service(ClusterServer::new(cluster::ClusterService::new(store.clone())))
                 .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(store.clone())))
                 .add_service(HealthServer::new(health::HealthService));
-        let basis = Self { store: store.clone(), routes: routes.clone().prepare(), max_message_bytes };
+        let basis = Self { store: store.clone(), routes: routes.clone().prepare(), max_message_bytes, counted: false };
         let routes = routes
             .add_service(
                 LockServer::new(lock::LockService::new(basis.clone())).max_decoding_message_size(max_message_bytes),
@@ -76,7 +80,7 @@ impl Services {
                 ElectionServer::new(election::ElectionService::new(basis)).max_decoding_message_size(max_message_bytes),
             );
         let routes = reflection::add_to(routes).prepare();
-        Self { store, routes, max_message_bytes }
+        Self { store, routes, max_message_bytes, counted: true }
     }
 
     /// Bytes that an encoded request may have.
@@ -86,6 +90,19 @@ impl Services {
 
     /// Answers one request.
     pub async fn call<B>(&self, request: http::Request<B>) -> http::Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if !self.counted {
+            return self.answer(request).await;
+        }
+        let call = Call::begin(request.uri().path());
+        let request = request.map(|body| call.request(body));
+        call.answer(self.answer(request).await)
+    }
+
+    async fn answer<B>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -1,4 +1,5 @@
-//! `/health`, `/livez`, `/readyz` and `/version`, as etcd answers them.
+//! What is served beside etcd's API, as etcd answers it: `/health`, `/livez`, `/readyz` and `/version`, and the way to
+//! `/metrics` and `/debug/vars`.
 
 use std::collections::HashSet;
 
@@ -8,7 +9,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use pintle_proto::etcdserverpb as pb;
 use serde_json::json;
 
+use super::{debug_vars, metrics};
 use crate::error::StoreError;
+use crate::metrics::METRICS;
 use crate::store::Store;
 use crate::version;
 
@@ -29,6 +32,8 @@ pub(super) async fn answer<B>(store: &Store, request: &Request<B>) -> Answer {
         }
         ("health", None) => health(store, &query).await,
         ("version", None) => version(),
+        ("metrics", None) => metrics::answer(store, request.method()).await.unwrap_or_else(|error| unreadable(&error)),
+        ("debug", Some("vars")) => debug_vars::answer(store).unwrap_or_else(|error| unreadable(&error)),
         ("livez", rest) => checks(store, LIVEZ, rest, &query).await,
         ("readyz", rest) => checks(store, READYZ, rest, &query).await,
         _ => not_found(),
@@ -115,11 +120,13 @@ async fn health(store: &Store, query: &Query) -> Answer {
     let body = json!({ "health": if reason.is_none() { "true" } else { "false" }, "reason": reason.as_deref().unwrap_or_default() });
     match reason {
         None => {
+            METRICS.health_ok.inc();
             let mut answer = text(StatusCode::OK, body.to_string());
             answer.headers_mut().remove(X_CONTENT_TYPE_OPTIONS);
             answer
         }
         Some(reason) => {
+            METRICS.health_failed.inc();
             tracing::warn!(%reason, "/health is false");
             plain_error(StatusCode::SERVICE_UNAVAILABLE, &body.to_string())
         }
@@ -162,6 +169,11 @@ fn version() -> Answer {
     let mut answer = Response::new(Bytes::from(body));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
+}
+
+/// The store cannot be read.
+fn unreadable(error: &StoreError) -> Answer {
+    plain_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
 }
 
 /// Refuses a host name that is not on the list.

@@ -4,11 +4,13 @@ mod access;
 mod authority;
 mod common_name;
 pub(crate) mod connect;
+mod debug_vars;
 mod endpoint;
 mod gateway;
 mod health;
 mod listener;
 mod members;
+mod metrics;
 mod server;
 
 pub use access::{Access, Allowed};

@@ -10,6 +10,7 @@ use futures::StreamExt;
 use super::Leases;
 use crate::error::StoreError;
 use crate::limits::{LEASE_REVOKES_AT_ONCE, LEASE_REVOKES_PENDING, LEASES_PER_CHECKPOINT};
+use crate::metrics::METRICS;
 
 /// Something to propose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,8 @@ where
                 let proposed = propose(due.clone());
                 async move {
                     match proposed.await {
-                        Ok(()) | Err(StoreError::LeaseNotFound) => {}
+                        Ok(()) => METRICS.leases_expired.inc(),
+                        Err(StoreError::LeaseNotFound) => {}
                         Err(error) => tracing::warn!(?due, %error, "cannot do what is due with a lease"),
                     }
                 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use lessor::Lessor;
 pub use lessor::{Renewal, TimeToLive};
 
+use crate::metrics::METRICS;
 use crate::mvcc;
 
 /// The lessor, shared by the state machine, the services and the expiry loop, with the clock it runs by.
@@ -68,7 +69,11 @@ impl Leases {
     /// Starts the lease's time over.
     pub fn renew(&self, id: i64) -> Renewal {
         let now = self.now();
-        self.lessor.lock().renew(id, now)
+        let renewed = self.lessor.lock().renew(id, now);
+        if matches!(renewed, Renewal::Renewed(_)) {
+            METRICS.leases_renewed.inc();
+        }
+        renewed
     }
 
     /// Whether a lease's time is over and this node may say so.

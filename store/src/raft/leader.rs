@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::TypeConfig;
 use super::state_machine::StateMachine;
 use crate::engine::Engine;
+use crate::metrics::METRICS;
 
 /// Follows who leads: the member's id, 0 for nobody.
 pub type LeaderWatch = watch::Receiver<u64>;
@@ -44,6 +45,9 @@ pub fn watch<E: Engine>(
     let judge = Judge { id, heard, election_timeout };
     let first = judge.leader(&server.borrow_watched(), &data.borrow_watched());
     let (sender, receiver) = watch::channel(first);
+    if first != 0 {
+        METRICS.leader_changes.inc();
+    }
     tokio::spawn(async move {
         loop {
             let alone = is_alone(&server.borrow_watched());
@@ -53,7 +57,10 @@ pub fn watch<E: Engine>(
                 () = tokio::time::sleep(election_timeout / 4), if !alone => {}
             }
             let leader = judge.leader(&server.borrow_watched(), &data.borrow_watched());
-            sender.send_if_modified(|known| std::mem::replace(known, leader) != leader);
+            let changed = sender.send_if_modified(|known| std::mem::replace(known, leader) != leader);
+            if changed && leader != 0 {
+                METRICS.leader_changes.inc();
+            }
         }
     });
     receiver

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::storage::IOFlushed;
 use prost::Message;
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::record::{EntryRecord, LogIdRecord, VoteRecord};
 use super::{Entry, LogId, TypeConfig, Vote};
 use crate::engine::{Column, Durability, Engine, EngineError, WriteBatch};
+use crate::metrics::METRICS;
 
 /// Where the vote lies in [`Column::Vote`].
 pub const VOTE: &[u8] = b"vote";
@@ -151,7 +152,10 @@ impl Group {
 
     fn commit<E: Engine>(self, engine: &E, written: &AtomicU64) {
         // Always synced, purges and all: recovery relies on every write being whole on disk before the next begins.
+        let began = Instant::now();
         let result = engine.write(&self.batch, Durability::Synced);
+        METRICS.log_syncs.observe_since(began);
+        METRICS.log_bytes.add(self.bytes as u64);
         match &result {
             Ok(()) => written.store(self.next, Ordering::Release),
             Err(error) => tracing::error!(%error, "writing the raft log failed; this node stops taking writes"),

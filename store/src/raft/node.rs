@@ -28,6 +28,7 @@ use crate::apply::command::Proposal;
 use crate::engine::{Column, Durability, Engine, EngineError, Reader, WriteBatch};
 use crate::error::StoreError;
 use crate::limits;
+use crate::metrics::METRICS;
 use crate::mvcc::Mvcc;
 
 /// Where this node's identity lies in [`Column::Vote`].
@@ -235,7 +236,12 @@ impl<E: Engine> Node<E> {
 
     /// Returns once everything acknowledged before the call can be read here. See [`ReadIndex::wait`].
     pub async fn read_index(&self) -> Result<(), StoreError> {
-        self.reads.wait().await
+        self.reads.wait().await.inspect_err(|error| {
+            METRICS.read_indexes_failed.inc();
+            if matches!(error, StoreError::Timeout) {
+                METRICS.slow_read_indexes.inc();
+            }
+        })
     }
 
     /// How the node stands.

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
@@ -19,6 +20,7 @@ use crate::apply::{Command, Outcome, Proposal, Response, apply};
 use crate::engine::{Column, Engine, EngineError, Reader, WriteBatch};
 use crate::error::StoreError;
 use crate::limits;
+use crate::metrics::METRICS;
 use crate::mvcc::{Mvcc, Writer};
 
 /// Where the id of the last applied entry lies in [`Column::Meta`].
@@ -109,7 +111,9 @@ impl<E: Engine> StateMachine<E> {
             }
         }
         let work = |writer: &mut Writer<'_, E::Snapshot<'_>>| apply_entries(writer, &round);
+        let began = Instant::now();
         let outcomes = self.mvcc.write(work, |batch| applied.store(batch)).map_err(io::Error::other)?;
+        METRICS.applied(round.len(), METRICS.commits.observe_since(began));
         self.applied = applied;
         self.tell(round, outcomes);
         Ok(())

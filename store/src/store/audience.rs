@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pintle_proto::mvccpb::Event;
 use tokio::sync::Notify;
 
+use super::tally;
 use super::tokens::Tokens;
 use crate::apply::{AuthChange, AuthCommand, Command, Response};
 use crate::engine::rocks::RocksEngine;
@@ -28,6 +29,7 @@ pub struct Audience {
 
 impl Observer for Audience {
     fn took_effect(&self, command: &Command, response: &Response) {
+        tally::command(command, response);
         match (command, response) {
             (Command::Compact(request), _) => {
                 self.watches.compact(request.revision);
@@ -54,6 +56,7 @@ impl Observer for Audience {
     }
 
     fn advanced(&self, revision: i64, events: Vec<Event>) {
+        tally::events(&events);
         self.watches.publish(revision, events);
     }
 

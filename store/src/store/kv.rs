@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use pintle_proto::etcdserverpb as pb;
 
-use super::Store;
+use super::{Store, tally};
 use crate::auth::Author;
 use crate::error::StoreError;
 use crate::limits;
+use crate::metrics::METRICS;
 use crate::mvcc::{check, txn};
 
 impl Store {
@@ -15,6 +16,7 @@ impl Store {
     /// acknowledged before the call is seen.
     pub async fn range(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, StoreError> {
         check::range(&request)?;
+        METRICS.ranges.inc();
         if !request.serializable {
             self.0.node.read_index().await?;
         }
@@ -43,6 +45,7 @@ impl Store {
     /// Answers a transaction that only reads from what this node has applied.
     pub(super) async fn read_txn(&self, request: Arc<pb::TxnRequest>) -> Result<pb::TxnResponse, StoreError> {
         let mut response = self.read(move |mvcc| mvcc.view()?.txn(&request)).await?;
+        tally::txn(&response);
         self.complete(&mut response.header);
         Ok(response)
     }

@@ -1,5 +1,6 @@
 //! What the store says of itself.
 
+use bytes::Bytes;
 use pintle_proto::etcdserverpb as pb;
 
 use super::Store;
@@ -37,6 +38,23 @@ impl Store {
     /// When the state cannot be read.
     pub fn status(&self) -> Result<Status, StoreError> {
         Ok(self.status_at(self.0.mvcc.view()?.head()))
+    }
+
+    /// How many keys there are. Does not walk them.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn key_count(&self) -> Result<u64, StoreError> {
+        let every = Bytes::from_static(b"\0");
+        let request =
+            pb::RangeRequest { key: every.clone(), range_end: every, count_only: true, ..pb::RangeRequest::default() };
+        let response = self.read(move |mvcc| mvcc.view()?.range(&request)).await?;
+        Ok(u64::try_from(response.count).unwrap_or_default())
+    }
+
+    /// The revision of users and roles.
+    pub fn auth_revision(&self) -> u64 {
+        self.0.mvcc.rules().revision()
     }
 
     fn status_at(&self, head: &Head) -> Status {

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use pintle_proto::mvccpb::Event;
 
-use super::hub::{Chunk, Hub, HubLimits, Plan};
+use super::hub::{Census, Chunk, Hub, HubLimits, Plan};
 use crate::error::Result;
 
 /// The events of the past, as they are on disk.
@@ -68,6 +68,11 @@ impl Watches {
     /// The latest published revision.
     pub fn revision(&self) -> i64 {
         self.shared.hub.lock().revision()
+    }
+
+    /// Who is there.
+    pub fn census(&self) -> Census {
+        self.shared.hub.lock().census()
     }
 
     /// The hub, for a step that may leave work for the history thread.

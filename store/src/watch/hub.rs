@@ -202,6 +202,17 @@ impl Default for HubLimits {
     }
 }
 
+/// How many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// Streams, those within the process too.
+    pub streams: u64,
+    /// Watchers of all streams.
+    pub watchers: u64,
+    /// Those of them that have not been sent all there is.
+    pub behind: u64,
+}
+
 /// All watchers of one store.
 #[derive(Debug)]
 pub struct Hub {
@@ -252,6 +263,12 @@ impl Hub {
     /// The latest published revision.
     pub fn revision(&self) -> i64 {
         self.revision
+    }
+
+    /// Who is there.
+    pub fn census(&self) -> Census {
+        let behind = self.watchers.values().filter(|watcher| !matches!(watcher.state, State::Synced)).count();
+        Census { streams: self.streams.len() as u64, watchers: self.watchers.len() as u64, behind: behind as u64 }
     }
 
     /// Opens a stream. With `follows_revision`, its reader is nudged at every new revision.

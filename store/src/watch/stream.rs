@@ -22,6 +22,7 @@ use super::history::Watches;
 use super::hub::{StreamId, WatchError, WatchOptions};
 use super::mailbox::{Capacity, Mail, Mailbox};
 use crate::engine::Span;
+use crate::metrics::METRICS;
 
 /// What a stream needs to know of the store around it.
 pub trait Surroundings: Send + Unpin + 'static {
@@ -168,6 +169,7 @@ where
             Delivery::Events { watch, events, revision } => {
                 let mut response = respond(watch, revision);
                 response.events = events.iter().collect();
+                METRICS.events_sent.add(response.events.len() as u64);
                 let Some(options) = self.options.get_mut(&watch) else { return response };
                 options.heard = true;
                 if !options.fragment {

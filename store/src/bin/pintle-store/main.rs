@@ -66,6 +66,7 @@ fn main() -> ExitCode {
 async fn run(flags: &Flags) -> Result<(), Failure> {
     // Before anything else, so that a signal during a long start is not lost.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    flags.monitor();
     let config = flags.store_config()?;
     let places = [
         (Role::Metrics, flags.metrics_endpoints()?),

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use pintle_store::http::{Endpoint, EndpointError, ServerSettings, split_url};
+use pintle_store::metrics::METRICS;
 use pintle_store::tls::{ServerTls, TlsError, TlsSettings};
 use pintle_store::{Store, StoreConfig};
 
@@ -139,6 +140,13 @@ impl Flags {
     /// Whether other processes may listen on the same ports.
     pub fn reuses_port(&self) -> bool {
         self.member.socket_reuse_port
+    }
+
+    /// Says what is to be measured.
+    pub fn monitor(&self) {
+        self.monitoring.monitor();
+        // Said once; a second time would say the same.
+        let _ = METRICS.features.set(self.feature_gates.all().collect());
     }
 
     /// How to serve.

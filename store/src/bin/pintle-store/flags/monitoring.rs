@@ -1,7 +1,10 @@
 //! Flags of logs and metrics.
 
+use std::sync::atomic::Ordering;
+
 use clap::{Args, ValueEnum};
 use pintle_store::http::Endpoint;
+use pintle_store::metrics::METRICS;
 
 use super::FlagError;
 use super::values::{GoDuration, LogLevel, list};
@@ -68,8 +71,11 @@ impl MonitoringFlags {
         Ok(outputs)
     }
 
-    /// Whether histograms of every gRPC method are wanted.
-    pub fn extensive_metrics(&self) -> bool {
-        self.metrics == "extensive"
+    /// Says what is to be measured.
+    pub fn monitor(&self) {
+        let millis = |duration: GoDuration| u64::try_from(duration.0.as_millis()).unwrap_or(u64::MAX);
+        METRICS.extensive.store(self.metrics == "extensive", Ordering::Relaxed);
+        METRICS.slow_millis.apply.store(millis(self.warning_apply_duration), Ordering::Relaxed);
+        METRICS.slow_millis.request.store(millis(self.warning_unary_request_duration), Ordering::Relaxed);
     }
 }
