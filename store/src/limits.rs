@@ -99,6 +99,18 @@ pub const LEASE_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(300);
 /// Leases in one checkpoint, and the shortest time between two checkpoints.
 pub const LEASES_PER_CHECKPOINT: usize = 1000;
 
+/// How long a change of members waits for another to end before it tries again.
+pub const MEMBER_CHANGE_RETRY: Duration = Duration::from_millis(50);
+
+/// How often the leader looks after members that are to get a vote.
+pub const MEMBER_TEND_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long a request that needs a leader waits before it looks for one again.
+pub const LEADER_RETRY: Duration = Duration::from_millis(100);
+
+/// How often a member asks whether it still is one.
+pub const REMOVED_CHECK_INTERVAL: Duration = Duration::from_secs(3);
+
 /// Expired leases that are revoked in one go.
 pub const LEASE_REVOKES_AT_ONCE: usize = 1000;
 

@@ -5,6 +5,7 @@ mod audience;
 mod auth;
 mod bootstrap;
 mod caller;
+mod cluster;
 mod founding;
 mod kv;
 mod lease;
@@ -14,6 +15,7 @@ mod snapshot;
 mod status;
 mod tally;
 mod tokens;
+mod upkeep;
 mod write;
 
 use std::path::PathBuf;
@@ -34,8 +36,9 @@ pub use self::snapshot::SnapshotChunks;
 pub use self::status::Status;
 pub use self::tokens::TokenKind;
 use self::tokens::Tokens;
+pub use self::upkeep::Upkeep;
 use self::write::Write;
-use crate::apply::{Command, Proposal, Response};
+use crate::apply::{Command, Entry, Proposal, Response};
 use crate::auth::Author;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::rocks::{self, Memory, RocksEngine};
@@ -84,6 +87,8 @@ pub struct StoreConfig {
     pub election_millis: u64,
     /// How clients are recognised.
     pub auth: AuthConfig,
+    /// What to do by itself.
+    pub upkeep: Upkeep,
 }
 
 impl StoreConfig {
@@ -104,6 +109,7 @@ impl StoreConfig {
             heartbeat_millis: 100,
             election_millis: 1000,
             auth: AuthConfig::default(),
+            upkeep: Upkeep::default(),
         }
     }
 
@@ -153,6 +159,14 @@ pub enum OpenError {
     /// The certificates for other members cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The state cannot be read.
+    #[error(transparent)]
+    State(StoreError),
+    /// The other members have other data.
+    #[error(
+        "found data inconsistency with peers: remove this member's data directory and add it again as a new member"
+    )]
+    Corrupt,
     /// A thread did not start.
     #[error("cannot start a thread: {0}; check the limits on processes and memory")]
     Thread(std::io::Error),
@@ -263,6 +277,10 @@ impl Store {
         self.0.node.ready().await.map_err(OpenError::Start)?;
         // Tokens in the log may have ended long ago.
         self.0.tokens.clear();
+        if self.config().upkeep.initial_corrupt_check && !self.agrees_with_others().await.map_err(OpenError::State)? {
+            return Err(OpenError::Corrupt);
+        }
+        self.publish().await;
         Ok(())
     }
 
@@ -290,6 +308,16 @@ impl Store {
                 }
             }
         }));
+        let upkeep = self.0.config.upkeep;
+        if let Some(retention) = upkeep.retention {
+            tasks.spawn(upkeep::compact_by_itself(Arc::downgrade(&self.0), retention));
+        }
+        if let Some(interval) = upkeep.corrupt_check_interval {
+            tasks.spawn(upkeep::compare_present(Arc::downgrade(&self.0), interval));
+        }
+        if let Some(interval) = upkeep.compact_hash_check_interval {
+            tasks.spawn(upkeep::compare_compacted(Arc::downgrade(&self.0), interval));
+        }
         tasks.spawn(prune_when_compacted(Arc::downgrade(&self.0.mvcc), compacted));
     }
 
@@ -319,7 +347,14 @@ impl Store {
     /// Returns when the store has stopped, with the reason if it halted by itself: a disk that fails, damaged data. The
     /// process should then end.
     pub async fn stopped(&self) -> Option<String> {
-        self.0.node.stopped().await
+        tokio::select! {
+            reason = self.0.node.stopped() => reason,
+            () = self.removed() => Some(
+                "the member has been permanently removed from the cluster; to bring it back, empty its data directory \
+                 and add it again"
+                    .to_owned(),
+            ),
+        }
     }
 
     /// The watches: what was applied, as it is applied and from any revision that is not compacted.
@@ -401,9 +436,9 @@ impl Store {
 
     /// Has this node propose what the server wants for itself. If it does not lead, nothing happens.
     async fn propose_here(&self, command: Command) -> Result<(), StoreError> {
-        let proposed = self.0.node.propose(command);
-        tokio::time::timeout(self.request_timeout(), proposed).await.map_err(|_| StoreError::Timeout)??;
-        Ok(())
+        let proposed = self.0.node.propose_entry(Entry { proposals: vec![command.into()] });
+        let proposed = tokio::time::timeout(self.request_timeout(), proposed).await;
+        proposed.map_err(|_| StoreError::Timeout)??.replies.into_iter().try_for_each(|reply| reply.map(drop))
     }
 
     /// How long a write may take: a disk that syncs slowly and an election on the way (etcd's `ReqTimeout`).

@@ -1,12 +1,11 @@
-//! The Cluster service. Members are listed; changing them comes with clusters of several.
+//! The Cluster service.
 
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::etcdserverpb::cluster_server::Cluster;
 use tonic::{Request, Response, Status};
 
 use super::caller::{administered, used};
-use super::status::{status, unimplemented};
-use crate::error::StoreError;
+use super::status::status;
 use crate::store::Store;
 
 /// Serves [`Cluster`] from a store.
@@ -20,12 +19,6 @@ impl ClusterService {
     pub fn new(store: Store) -> Self {
         Self { store }
     }
-
-    /// Refuses a change of a member: that it is unknown, as etcd would, or that members cannot be changed.
-    fn refuse(&self, id: u64, method: &str) -> Status {
-        let known = self.store.members().iter().any(|(member, ..)| *member == id);
-        if known { unimplemented(method) } else { status(StoreError::MemberNotFound) }
-    }
 }
 
 #[tonic::async_trait]
@@ -34,24 +27,24 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
-        administered(&self.store, &request).await?;
-        Err(unimplemented("MemberAdd"))
+        let store = administered(&self.store, &request).await?;
+        store.member_add(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn member_remove(
         &self,
         request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
-        administered(&self.store, &request).await?;
-        Err(self.refuse(request.get_ref().id, "MemberRemove"))
+        let store = administered(&self.store, &request).await?;
+        store.member_remove(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn member_update(
         &self,
         request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
-        administered(&self.store, &request).await?;
-        Err(self.refuse(request.get_ref().id, "MemberUpdate"))
+        let store = administered(&self.store, &request).await?;
+        store.member_update(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn member_list(
@@ -61,15 +54,17 @@ impl Cluster for ClusterService {
         if request.get_ref().linearizable {
             self.store.read_index().await.map_err(status)?;
         }
-        used(&self.store, &request).await?;
-        Ok(Response::new(self.store.member_list_response()))
+        let store = used(&self.store, &request).await?;
+        let members = store.member_list().map_err(status)?;
+        // Members have no revision.
+        Ok(Response::new(pb::MemberListResponse { header: Some(store.header(0)), members }))
     }
 
     async fn member_promote(
         &self,
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
-        administered(&self.store, &request).await?;
-        Err(self.refuse(request.get_ref().id, "MemberPromote"))
+        let store = administered(&self.store, &request).await?;
+        store.member_promote(request.into_inner()).await.map(Response::new).map_err(status)
     }
 }

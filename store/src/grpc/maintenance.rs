@@ -46,13 +46,13 @@ impl Maintenance for MaintenanceService {
     }
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
-        administered(&self.store, &request).await?;
-        Err(unimplemented("Hash"))
+        let store = administered(&self.store, &request).await?;
+        store.hash().await.map(Response::new).map_err(status)
     }
 
     async fn hash_kv(&self, request: Request<pb::HashKvRequest>) -> Result<Response<pb::HashKvResponse>, Status> {
-        administered(&self.store, &request).await?;
-        Err(unimplemented("HashKV"))
+        let store = administered(&self.store, &request).await?;
+        store.hash_kv(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn snapshot(&self, request: Request<pb::SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
@@ -65,8 +65,8 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
-        administered(&self.store, &request).await?;
-        Err(unimplemented("MoveLeader"))
+        let store = administered(&self.store, &request).await?;
+        store.move_leader(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn downgrade(

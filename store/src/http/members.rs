@@ -18,11 +18,15 @@ pub(super) fn answer<B>(store: &Store, request: &Request<B>) -> Response<Bytes> 
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return answer;
     }
-    let list = store.member_list_response();
-    let members: Vec<Value> = list.members.iter().map(member).collect();
+    let Ok(members) = store.member_list() else {
+        let mut answer = Response::new(Bytes::from_static(b"Internal Server Error\n"));
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        return answer;
+    };
+    let members: Vec<Value> = members.iter().map(member).collect();
     let mut answer = Response::new(Bytes::from(format!("{}\n", Value::Array(members))));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let cluster_id = list.header.map_or(0, |header| header.cluster_id);
+    let cluster_id = store.header(0).cluster_id;
     if let Ok(id) = HeaderValue::from_str(&format!("{cluster_id:x}")) {
         answer.headers_mut().insert("X-Etcd-Cluster-ID", id);
     }

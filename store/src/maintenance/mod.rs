@@ -3,6 +3,8 @@
 pub mod backend;
 pub mod bbolt;
 pub mod check;
+pub mod compactor;
+pub mod corruption;
 pub mod export;
 pub mod import;
 pub mod restore;

@@ -13,6 +13,7 @@ mod log_sizes;
 pub mod log_store;
 mod log_tail;
 mod log_writer;
+pub mod members;
 pub mod membership;
 pub mod network;
 pub mod node;

@@ -9,8 +9,9 @@ use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::metrics::RaftServerMetrics;
-use openraft::{ChangeMembers, Config, Raft, SnapshotPolicy};
+use openraft::{Config, Raft, SnapshotPolicy};
 use prost::Message;
+use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use super::leader::{Heard, LeaderWatch};
@@ -22,7 +23,7 @@ use super::proposer::Proposer;
 use super::read_index::ReadIndex;
 use super::snapshot::Source;
 use super::state_machine::{Applied, Observer, StateMachine};
-use super::{LogId, Member, TypeConfig, leader, membership, record};
+use super::{LogId, Member, TypeConfig, leader, members, membership, record};
 use crate::apply::Reply;
 use crate::apply::command::Proposal;
 use crate::engine::{Column, Durability, Engine, EngineError, Reader, WriteBatch};
@@ -142,13 +143,15 @@ pub struct Node<E: Engine> {
     pub(super) heard: Heard,
     links: Links,
     keeper: AbortHandle,
-    /// What this member says of itself.
-    member: Member,
+    /// Held while the members are being changed.
+    pub(super) changing: Arc<Mutex<()>>,
+    tender: AbortHandle,
 }
 
 impl<E: Engine> Drop for Node<E> {
     fn drop(&mut self) {
         self.keeper.abort();
+        self.tender.abort();
     }
 }
 
@@ -176,6 +179,8 @@ impl<E: Engine> Node<E> {
             .await
             .map_err(raft_error)?;
         let keeper = tokio::spawn(keep_log_short(raft.clone(), log.clone())).abort_handle();
+        let changing = Arc::<Mutex<()>>::default();
+        let tender = tokio::spawn(members::tend(raft.clone(), changing.clone())).abort_handle();
 
         let election_timeout = Duration::from_millis(config.election_millis);
         let heard = Heard::default();
@@ -184,7 +189,7 @@ impl<E: Engine> Node<E> {
         let proposer = Proposer::start(raft.clone(), leader.clone(), links.clone());
         let timeout = request_timeout(election_timeout);
         let reads = ReadIndex::new(raft.clone(), leader.clone(), links.clone(), timeout);
-        let node = Self { identity, raft, log, proposer, reads, leader, heard, links, keeper, member: config.member };
+        let node = Self { identity, raft, log, proposer, reads, leader, heard, links, keeper, changing, tender };
         node.found(&config.founding, &config.cluster_token).await?;
         Ok(node)
     }
@@ -214,12 +219,6 @@ impl<E: Engine> Node<E> {
                 Err(StoreError::Stopped) => return Err(raft_error("it has stopped")),
                 Err(error) => tracing::warn!(%error, "waiting for a majority of the members"),
             }
-        }
-        let id = self.identity.member_id;
-        let known = super::read_index::member(&self.raft, id);
-        if known.is_some_and(|known| known != self.member) && *self.leader.borrow() == id {
-            let change = ChangeMembers::SetNodes(BTreeMap::from([(id, self.member.clone())]));
-            self.raft.change_membership(change, true).await.map_err(raft_error)?;
         }
         Ok(())
     }
@@ -253,7 +252,10 @@ impl<E: Engine> Node<E> {
             leader_id: *self.leader.borrow(),
             last_index: metrics.last_log_index.unwrap_or(0),
             applied_index: metrics.last_applied.map_or(0, |applied| applied.index),
-            is_learner: !metrics.membership_config.voter_ids().any(|voter| voter == self.identity.member_id),
+            is_learner: metrics
+                .membership_config
+                .get_node(&self.identity.member_id)
+                .is_some_and(|member| member.is_learner),
         }
     }
 

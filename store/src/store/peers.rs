@@ -36,22 +36,17 @@ impl Store {
         let answer = match request.call.ok_or(StoreError::MalformedPeerMessage)? {
             Call::LeaseKeepAlive(request) => Answer::LeaseKeepAlive(self.leader_lease_keep_alive(request).await?),
             Call::LeaseTimeToLive(request) => Answer::LeaseTimeToLive(self.leader_lease_time_to_live(request).await?),
-            Call::MemberList(_) => Answer::MemberList(self.member_list_response()),
+            Call::MemberList(request) => {
+                if request.linearizable {
+                    self.read_index().await?;
+                }
+                let members = self.member_list()?;
+                Answer::MemberList(pb::MemberListResponse { header: Some(self.header(0)), members })
+            }
+            Call::ChangeMembers(request) => Answer::ChangeMembers(self.answer_change_members(request).await?),
+            Call::HashKv(request) => Answer::HashKv(self.hash_kv(request).await?),
         };
         Ok(CallResponse { answer: Some(answer) })
-    }
-
-    /// The members as this node knows them.
-    pub fn member_list_response(&self) -> pb::MemberListResponse {
-        let members = self.members().into_iter().map(|(id, member, is_learner)| pb::Member {
-            id,
-            name: member.name,
-            peer_ur_ls: member.peer_urls,
-            client_ur_ls: member.client_urls,
-            is_learner,
-        });
-        // Members have no revision.
-        pb::MemberListResponse { header: Some(self.header(0)), members: members.collect() }
     }
 
     /// Whether this node leads; who does otherwise.

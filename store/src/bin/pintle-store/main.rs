@@ -104,13 +104,14 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
     // Before the store is ready, which it is not without its peers.
     let mut servers = serve_peers(&store, peer_listeners, peer_tls.as_ref());
     let ready = tokio::select! {
-        ready = store.ready() => ready.map(|()| true),
+        ready = store.ready() => ready.map(|()| true).map_err(Failure::from),
+        reason = store.stopped() => Err(reason.unwrap_or_else(|| "the store has stopped".to_owned()).into()),
         _ = terminate.recv() => Ok(false),
         _ = interrupt.recv() => Ok(false),
     };
     if !matches!(ready, Ok(true)) {
         stop(store, servers).await?;
-        return ready.map(drop).map_err(Into::into);
+        return ready.map(drop);
     }
     let settings = flags.server_settings(&store);
     servers.extend(serve(&store, bound, tls.as_ref(), &settings));
@@ -120,6 +121,10 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         _ = interrupt.recv() => None,
         reason = store.stopped() => Some(reason.unwrap_or_else(|| "the store has stopped".to_owned())),
     };
+    if halted.is_none() {
+        // While the others can still be heard.
+        store.hand_over().await;
+    }
     stop(store, servers).await?;
     halted.map_or(Ok(()), |reason| Err(reason.into()))
 }

@@ -34,6 +34,11 @@ impl FeatureGates {
         self.0.is_empty()
     }
 
+    /// Whether a gate is on, by its name.
+    pub fn is_enabled(&self, wanted: &str) -> bool {
+        self.all().any(|(name, _, on)| name == wanted && on)
+    }
+
     fn is_on(&self, name: &str, stage: &str, default: bool) -> bool {
         let set = |wanted: &str| self.0.iter().rev().find(|(name, _)| *name == wanted).map(|(_, on)| *on);
         let whole_stage = || set(if stage == "ALPHA" { "AllAlpha" } else { "AllBeta" });

@@ -7,6 +7,7 @@ mod feature_gates;
 mod member;
 mod monitoring;
 mod security;
+mod upkeep;
 pub mod values;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use self::feature_gates::FeatureGates;
 use self::member::MemberFlags;
 pub use self::monitoring::{LogFormat, MonitoringFlags};
 use self::security::SecurityFlags;
+use self::upkeep::UpkeepFlags;
 use self::values::list;
 
 /// A flag whose value cannot be used. Where etcd has a text for it, it is etcd's.
@@ -62,6 +64,15 @@ pub enum FlagError {
     /// Tokens that cannot be made.
     #[error(transparent)]
     AuthToken(#[from] AuthTokenError),
+    /// Neither time nor revisions.
+    #[error("unknown auto-compaction-mode {0:?}")]
+    CompactionMode(String),
+    /// Not a length of history.
+    #[error("error parsing CompactionRetention: {0:?} is neither a duration such as 10m nor a number")]
+    CompactionRetention(String),
+    /// A check that would never rest.
+    #[error("--compact-hash-check-time must be >0 (set to 0s)")]
+    CompactHashCheckTime,
     /// `default` stands for a place that depends on how the program was started.
     #[error("multi logoutput for \"default\" is not supported yet: name stderr, stdout or files")]
     DefaultLogOutput,
@@ -100,6 +111,9 @@ pub struct Flags {
     auth: AuthFlags,
 
     #[command(flatten)]
+    upkeep: UpkeepFlags,
+
+    #[command(flatten)]
     pub monitoring: MonitoringFlags,
 }
 
@@ -110,6 +124,7 @@ impl Flags {
         self.member.configure(&mut config)?;
         self.cluster.configure(&mut config)?;
         self.auth.configure(&mut config)?;
+        self.upkeep.configure(&self.feature_gates, &mut config)?;
         let hosts = config
             .cluster
             .listen_peer
