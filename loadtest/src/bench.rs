@@ -28,12 +28,11 @@ pub async fn run(options: &BenchOptions) -> Result<String, BenchError> {
 
 /// One server at a time, so that none is measured beside another.
 async fn stores(options: &BenchOptions, bar: &ProgressBar) -> Result<String, BenchError> {
-    let server = StoreServer::start(&beside("pintle-store")?).await?;
+    let server = StoreServer::start(&beside("pintle-store")?, &[]).await?;
     let rows = store::measure_started(server, options, bar).await?;
-    let reference = match (&options.endpoints, &options.against) {
-        (Some(endpoint), _) => store::measure_running(endpoint, &options.pid, options, bar).await?,
-        (None, Some(etcd)) => store::measure_started(StoreServer::start(etcd).await?, options, bar).await?,
-        (None, None) => Vec::new(),
+    let reference = match &options.endpoints {
+        Some(endpoint) => store::measure_running(endpoint, &options.pid, options, bar).await?,
+        None => Vec::new(),
     };
     let title = format!(
         "pintle-store ({} keys, values of {} B, {} clients)",
@@ -69,14 +68,23 @@ pub fn beside(program: &str) -> Result<PathBuf, BenchError> {
 /// One step a case, on the terminal if there is one.
 fn progress(options: &BenchOptions) -> ProgressBar {
     let cases = |kind| u64::try_from(Case::selected(kind, &options.only).len()).unwrap_or_default();
-    let total = match (&options.endpoints, &options.server, &options.against) {
-        (Some(_), _, _) => 2 * cases(Kind::Store),
-        (None, Some(_), _) => 2 * cases(Kind::Apiserver),
-        (None, None, Some(_)) => 2 * cases(Kind::Store) + cases(Kind::Apiserver),
-        (None, None, None) => cases(Kind::Store) + cases(Kind::Apiserver),
+    let total = match (&options.endpoints, &options.server) {
+        (Some(_), _) => 2 * cases(Kind::Store),
+        (None, Some(_)) => 2 * cases(Kind::Apiserver),
+        (None, None) => cases(Kind::Store) + cases(Kind::Apiserver),
     };
     let bar = ProgressBar::new(total);
     if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {bar:20} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// What is being done, on the terminal if there is one.
+pub(crate) fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {msg}") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));

@@ -26,6 +26,8 @@ pub enum Command {
     /// Starts a cluster of stores in network namespaces (needs root), does everything to it that can happen to one while clients
     /// work, and checks that nothing was lost: linearizability, the promises of watches, equal members.
     Torture(TortureOptions),
+    /// Starts pintle-store and an etcd on this machine, drives both case by case, and prints what the one costs against the other.
+    Cost(CostOptions),
 }
 
 /// How to torture a cluster.
@@ -100,10 +102,6 @@ pub struct BenchOptions {
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5_000))]
     pub watchers: u16,
 
-    /// An etcd to start and measure in the same run, for ratios.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["endpoints", "server"])]
-    pub against: Option<PathBuf>,
-
     /// A running etcd to measure in the same run, for ratios, as host:port. The apiservers are left out.
     #[arg(long, value_name = "HOST:PORT", requires = "pid", conflicts_with = "server")]
     pub endpoints: Option<String>,
@@ -123,6 +121,45 @@ pub struct BenchOptions {
     /// The CA that --server is verified by (PEM).
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+}
+
+/// How to compare the store with an etcd.
+#[derive(Debug, Clone, Args)]
+pub struct CostOptions {
+    /// The etcd to compare with; one on PATH if none is named. Without any, the store's own figures are printed.
+    #[arg(long, env = "ETCD", value_name = "PATH")]
+    pub etcd: Option<PathBuf>,
+
+    /// How long a case runs on each server that has no natural end.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+
+    /// Keys at first.
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1000..=1_000_000))]
+    pub keys: u64,
+
+    /// Keys in the cases that show how the cost grows with them.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..=1_000_000))]
+    pub many_keys: u64,
+
+    /// Bytes of each value.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub value_bytes: u32,
+
+    /// Requests that are open at a time.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
+    pub clients: u16,
+
+    /// Watchers of one prefix.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    pub watchers: u16,
+}
+
+impl CostOptions {
+    /// How long a case runs that has no natural end.
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
 }
 
 impl BenchOptions {

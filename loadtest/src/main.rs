@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use pintle_loadtest::bench;
 use pintle_loadtest::cli::{Cli, Command, TortureOptions};
 use pintle_loadtest::torture::{self, Failure, TortureError};
+use pintle_loadtest::{bench, cost};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,6 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     let said = match Cli::parse().command {
         Command::Bench(options) => bench::run(&options).await.map_err(|error| error.to_string()),
+        Command::Cost(options) => cost::run(&options).await.map_err(|error| error.to_string()),
         Command::Torture(options) => torture(&options).await,
     };
     match said {

@@ -83,6 +83,20 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Adds what came of more of the same.
+    pub fn add(&mut self, other: Self) {
+        self.tally.merge(other.tally);
+        self.elapsed += other.elapsed;
+        self.cpu += other.cpu;
+        self.memory = other.memory;
+    }
+
+    /// Operations a second.
+    #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+    pub fn throughput(&self) -> f64 {
+        self.tally.latency.count() as f64 / self.elapsed.as_secs_f64()
+    }
+
     /// Processor time of the server for one operation; none if none succeeded.
     pub fn cpu_per_operation(&self) -> Option<Duration> {
         let nanos = self.cpu.as_nanos().checked_div(u128::from(self.tally.latency.count()))?;

@@ -47,7 +47,7 @@ fn own(Row { case, sample }: &Row) -> Vec<String> {
     vec![
         case.title().to_owned(),
         optional(sample.cpu_per_operation(), time),
-        rate(throughput(sample)),
+        rate(sample.throughput()),
         percentile(50),
         percentile(99),
         optional(answer, size),
@@ -62,19 +62,13 @@ fn compared(sample: &Sample, reference: Option<&Sample>) -> [String; 4] {
     let Some(reference) = reference else { return ["-"; 4].map(str::to_owned) };
     let (own_cpu, reference_cpu) = (sample.cpu_per_operation(), reference.cpu_per_operation());
     let cpu = own_cpu.zip(reference_cpu).map(|(own, other)| other.as_secs_f64() / own.as_secs_f64());
-    let speed = throughput(sample) / throughput(reference);
+    let speed = sample.throughput() / reference.throughput();
     [
         optional(reference_cpu, time),
         optional(cpu.filter(|ratio| ratio.is_finite()), ratio),
-        rate(throughput(reference)),
+        rate(reference.throughput()),
         optional(Some(speed).filter(|ratio| ratio.is_finite()), ratio),
     ]
-}
-
-/// Operations a second.
-#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn throughput(sample: &Sample) -> f64 {
-    sample.tally.latency.count() as f64 / sample.elapsed.as_secs_f64()
 }
 
 fn optional<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
@@ -86,7 +80,7 @@ fn ratio(ratio: f64) -> String {
 }
 
 /// Three digits.
-fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value {
         ..9.995 => format!("{value:.2}"),
         ..99.95 => format!("{value:.1}"),
@@ -94,7 +88,7 @@ fn digits(value: f64) -> String {
     }
 }
 
-fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
         ..1e-3 => format!("{} us", digits(seconds * 1e6)),
@@ -103,7 +97,7 @@ fn time(time: Duration) -> String {
     }
 }
 
-fn rate(rate: f64) -> String {
+pub(crate) fn rate(rate: f64) -> String {
     match rate {
         ..1e3 => format!("{}/s", digits(rate)),
         _ => format!("{}k/s", digits(rate / 1e3)),
@@ -111,7 +105,7 @@ fn rate(rate: f64) -> String {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         ..MIB => format!("{} KiB", digits(bytes as f64 / 1024.0)),
         _ => format!("{} MiB", digits(bytes as f64 / MIB as f64)),
@@ -119,7 +113,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// Markdown: the first column to the left, the others to the right.
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns)
         .map(|column| {

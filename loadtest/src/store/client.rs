@@ -14,27 +14,35 @@ const CONNECT: &str = "cannot connect to the store";
 
 /// Several connections to one server.
 #[derive(Debug, Clone)]
-pub struct Clients(Vec<Channel>);
+pub struct Clients {
+    endpoint: String,
+    channels: Vec<Channel>,
+}
 
 impl Clients {
     /// Connects to `endpoint`, a host and port.
     pub async fn connect(endpoint: &str) -> Result<Self, BenchError> {
-        let endpoint = Endpoint::from_shared(format!("http://{endpoint}")).during(CONNECT)?.tcp_nodelay(true);
+        let target = Endpoint::from_shared(format!("http://{endpoint}")).during(CONNECT)?.tcp_nodelay(true);
         let mut channels = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            let channel = endpoint.connect().await;
+            let channel = target.connect().await;
             // tonic's own text is only "transport error".
             channels.push(channel.map_err(|error| match error.source() {
                 Some(source) => BenchError::request(CONNECT, source),
                 None => BenchError::request(CONNECT, error),
             })?);
         }
-        Ok(Self(channels))
+        Ok(Self { endpoint: endpoint.to_owned(), channels })
+    }
+
+    /// Where they lead: host and port.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// How many connections there are.
     pub fn connections(&self) -> usize {
-        self.0.len()
+        self.channels.len()
     }
 
     /// A client of keys; workers are spread over the connections.
@@ -48,6 +56,6 @@ impl Clients {
     }
 
     fn channel(&self, worker: usize) -> Channel {
-        self.0[worker % self.0.len()].clone()
+        self.channels[worker % self.channels.len()].clone()
     }
 }

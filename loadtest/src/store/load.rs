@@ -1,10 +1,12 @@
 //! Reads and writes of keys.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use pintle_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use pintle_proto::etcdserverpb::kv_client::KvClient;
 use pintle_proto::etcdserverpb::request_op::Request;
-use pintle_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest};
+use pintle_proto::etcdserverpb::{CompactionRequest, Compare, PutRequest, RangeRequest, RequestOp, TxnRequest};
 use rand::RngCore;
 use tonic::transport::Channel;
 
@@ -75,7 +77,7 @@ pub async fn get(mut kv: KvClient<Channel>, at: u64, serializable: bool) -> Resu
 }
 
 /// Reads a key and writes it if nobody else has written it meanwhile, as an apiserver does.
-async fn update(mut kv: KvClient<Channel>, key: Bytes, value: Bytes) -> Result<u64, String> {
+pub async fn update(mut kv: KvClient<Channel>, key: Bytes, value: Bytes) -> Result<u64, String> {
     let read = RangeRequest { key: key.clone(), ..RangeRequest::default() };
     let found = kv.range(read.clone()).await.map_err(text)?.into_inner();
     let revision = found.kvs.first().ok_or("the key is missing")?.mod_revision;
@@ -96,8 +98,23 @@ async fn update(mut kv: KvClient<Channel>, key: Bytes, value: Bytes) -> Result<u
     if answer.succeeded { Ok(0) } else { Err("somebody else wrote the key".to_owned()) }
 }
 
+/// Sets the keys at `places` in one transaction.
+pub async fn put_many(mut kv: KvClient<Channel>, places: Range<u64>, value: Bytes) -> Result<u64, String> {
+    let put = |at| Request::RequestPut(PutRequest { key: key(at), value: value.clone(), ..PutRequest::default() });
+    let success = places.map(|at| RequestOp { request: Some(put(at)) }).collect();
+    kv.txn(TxnRequest { success, ..TxnRequest::default() }).await.map(|_| 0).map_err(text)
+}
+
+/// Drops all but the newest version of every key, and returns when they are gone.
+pub async fn compact(mut kv: KvClient<Channel>) -> Result<u64, String> {
+    let read = RangeRequest { key: PREFIX.into(), ..RangeRequest::default() };
+    let header = kv.range(read).await.map_err(text)?.into_inner().header.unwrap_or_default();
+    let request = CompactionRequest { revision: header.revision, physical: true };
+    kv.compact(request).await.map(|_| 0).map_err(text)
+}
+
 /// A page from the beginning of a namespace on.
-async fn page(mut kv: KvClient<Channel>, index: u64) -> Result<u64, String> {
+pub async fn page(mut kv: KvClient<Channel>, index: u64) -> Result<u64, String> {
     let request = RangeRequest {
         key: namespace(index % NAMESPACES).into(),
         range_end: PREFIX_END.into(),
@@ -108,7 +125,8 @@ async fn page(mut kv: KvClient<Channel>, index: u64) -> Result<u64, String> {
     if found.kvs.is_empty() { Err("an empty page".to_owned()) } else { Ok(0) }
 }
 
-async fn count(mut kv: KvClient<Channel>, expected: u64) -> Result<u64, String> {
+/// Counts all keys, of which there are `expected`.
+pub async fn count(mut kv: KvClient<Channel>, expected: u64) -> Result<u64, String> {
     let request =
         RangeRequest { key: PREFIX.into(), range_end: PREFIX_END.into(), count_only: true, ..RangeRequest::default() };
     let count = kv.range(request).await.map_err(text)?.get_ref().count;
@@ -120,7 +138,7 @@ fn namespace(number: u64) -> String {
 }
 
 /// The key at a place; neighbours are in different namespaces.
-fn key(at: u64) -> Bytes {
+pub fn key(at: u64) -> Bytes {
     format!("{}pod-{at:06}", namespace(at % NAMESPACES)).into()
 }
 

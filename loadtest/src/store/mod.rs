@@ -1,9 +1,9 @@
 //! The store's cases: etcd's API over gRPC, as an apiserver uses it.
 
 mod client;
-mod load;
+pub mod load;
 mod server;
-mod watch;
+pub mod watch;
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn run(
     options: &BenchOptions,
 ) -> Result<Sample, BenchError> {
     match case {
-        Case::Watch => watch::run(clients, processes, options).await,
+        Case::Watch => watch::run(clients, processes, usize::from(options.watchers), options.value_bytes).await,
         case => load::run(case, clients, processes, options).await,
     }
 }

@@ -24,8 +24,8 @@ pub struct StoreServer {
 }
 
 impl StoreServer {
-    /// Starts `program`, a drop-in for etcd, alone and empty.
-    pub async fn start(program: &Path) -> Result<Self, BenchError> {
+    /// Starts `program`, a drop-in for etcd, alone and empty, with `flags` besides those that say where everything is.
+    pub async fn start(program: &Path, flags: &[&str]) -> Result<Self, BenchError> {
         let directory = TempDir::new().map_err(BenchError::local("cannot make a temporary directory"))?;
         let [endpoint, peer] = free_addresses()?;
         let mut arguments: Vec<OsString> = vec!["--data-dir".into(), directory.path().join("data").into()];
@@ -39,6 +39,7 @@ impl StoreServer {
             ]
             .map(OsString::from),
         );
+        arguments.extend(flags.iter().map(OsString::from));
         let process = Process::start(program, &arguments, READY).await?;
         Ok(Self { process, program: program.to_owned(), arguments, endpoint, directory })
     }

@@ -8,7 +8,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 
-use crate::cli::BenchOptions;
 use crate::error::{BenchError, During};
 use crate::measure::{Sample, Stopwatch, Tally};
 use crate::proc_stat::Processes;
@@ -26,9 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const STAMP: usize = size_of::<u64>();
 
 /// Opens the watches, shared out over a stream a connection, makes changes one after the other, and waits for all events.
-pub async fn run(clients: &Clients, processes: &Processes, options: &BenchOptions) -> Result<Sample, BenchError> {
+pub async fn run(
+    clients: &Clients,
+    processes: &Processes,
+    watchers: usize,
+    value_bytes: u32,
+) -> Result<Sample, BenchError> {
     let streams = clients.connections();
-    let watchers = usize::from(options.watchers);
     let origin = Instant::now();
     let mut receivers = JoinSet::new();
     let mut opened = Vec::new();
@@ -42,7 +45,7 @@ pub async fn run(clients: &Clients, processes: &Processes, options: &BenchOption
         let expected = CHANGES * u64::try_from(share).unwrap_or_default();
         receivers.spawn(receive(stream, expected, origin));
     }
-    let padding = random_value(options.value_bytes);
+    let padding = random_value(value_bytes);
     for change in 0..CHANGES {
         let value = [&nanos(origin).to_be_bytes()[..], &padding].concat();
         let written = put(clients.kv(0), format!("{PREFIX}node-{change}").into(), value.into()).await;
