@@ -267,6 +267,7 @@ fn column_options(column: Column, memory: &Memory) -> Options {
         Column::History
         | Column::Versions
         | Column::Attachments
+        | Column::Counts
         | Column::Members
         | Column::Alarms
         | Column::Auth

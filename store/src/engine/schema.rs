@@ -22,6 +22,8 @@ pub enum Column {
     Leases,
     /// lease id, key -> nothing: which keys a lease holds.
     Attachments,
+    /// first key of a block of live keys -> how many it has: the directory of counts.
+    Counts,
     /// Members of the cluster.
     Members,
     /// Alarms that are raised.
@@ -38,7 +40,7 @@ pub enum Column {
 
 impl Column {
     /// How many columns there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     /// The columns of the `state/` database.
     pub const STATE: &'static [Column] = &[
         Column::Live,
@@ -46,6 +48,7 @@ impl Column {
         Column::Versions,
         Column::Leases,
         Column::Attachments,
+        Column::Counts,
         Column::Members,
         Column::Alarms,
         Column::Auth,
@@ -62,6 +65,7 @@ impl Column {
             Column::Versions => "versions",
             Column::Leases => "leases",
             Column::Attachments => "attachments",
+            Column::Counts => "counts",
             Column::Members => "members",
             Column::Alarms => "alarms",
             Column::Auth => "auth",
@@ -361,6 +365,16 @@ pub fn attachment_key(lease: i64, key: &[u8]) -> Bytes {
 /// The key that an [`attachment_key`] names.
 pub fn parse_attachment_key(key: &[u8]) -> Result<&[u8]> {
     key.get(size_of::<i64>()..).ok_or(StoreError::CorruptData("attachment key is cut short"))
+}
+
+/// The value in [`Column::Counts`]: live keys in a block.
+pub fn counts_value(keys: u32) -> Bytes {
+    Bytes::copy_from_slice(&keys.to_be_bytes())
+}
+
+/// Reads what [`counts_value`] wrote.
+pub fn parse_counts_value(mut value: &[u8]) -> Result<u32> {
+    value.try_get_u32().map_err(|_| StoreError::CorruptData("block count is cut short"))
 }
 
 /// The key in [`Column::Alarms`] of an alarm of one member; its value is empty.

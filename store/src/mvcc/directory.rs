@@ -4,15 +4,17 @@
 //! has; a count is the sum of the whole blocks in the range and a walk of the two it cuts. Blocks are kept in shared
 //! chunks, so that a directory of the past costs only the chunks that changed since.
 //!
-//! Where the blocks are cut is this node's own affair; only the counts are facts.
+//! Where the blocks are cut is this node's own affair; only the counts are facts. They are stored with the batches that
+//! change them ([`Column::Counts`]), so that a start reads the blocks and not the keys.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use crate::engine::{Column, Cursor, Direction, Reader, Span};
+use crate::engine::schema;
+use crate::engine::{Column, Cursor, Direction, Reader, Span, WriteBatch};
 use crate::error::Result;
 use crate::limits::{DIRECTORY_BLOCK_KEYS, RECENT_DIRECTORIES};
 
@@ -56,9 +58,38 @@ impl Default for Directory {
 }
 
 impl Directory {
+    /// Reads the blocks that are stored; `None` if none are, as in a store that is fresh or was filled from elsewhere.
+    pub fn load(reader: &impl Reader) -> Result<Option<Self>> {
+        let mut blocks = Vec::new();
+        let mut cursor = reader.scan(Column::Counts, &Span::all(), Direction::Forward)?;
+        while let Some((start, keys)) = cursor.entry() {
+            blocks.push(Block { start: Bytes::copy_from_slice(start), keys: schema::parse_counts_value(keys)? });
+            cursor.advance()?;
+        }
+        // Nothing is stored without the first block, which starts at the empty key.
+        Ok(blocks.first().is_some_and(|first| first.start.is_empty()).then(|| Self::of_blocks(&blocks)))
+    }
+
     /// Counts all live keys.
-    pub fn load(reader: &impl Reader) -> Result<Self> {
+    pub fn of_keys(reader: &impl Reader) -> Result<Self> {
         Ok(Self::of_blocks(&cut(reader, &Span::all())?))
+    }
+
+    /// Stores all blocks.
+    pub fn store(&self, batch: &mut WriteBatch) {
+        for block in self.chunks.iter().flat_map(|chunk| &chunk.blocks) {
+            batch.put(Column::Counts, block.start.clone(), schema::counts_value(block.keys));
+        }
+    }
+
+    /// Stores what became of the blocks that start, or started, at `starts`.
+    pub fn store_blocks(&self, starts: BTreeSet<Bytes>, batch: &mut WriteBatch) {
+        for start in starts {
+            match self.block(self.locate(&start)).filter(|block| block.start == start) {
+                Some(block) => batch.put(Column::Counts, start, schema::counts_value(block.keys)),
+                None => batch.delete(Column::Counts, start),
+            }
+        }
     }
 
     fn of_blocks(blocks: &[Block]) -> Self {
@@ -89,6 +120,11 @@ impl Directory {
         }
     }
 
+    /// Where the block of `key` starts.
+    pub fn block_start(&self, key: &[u8]) -> Bytes {
+        self.start(self.locate(key)).cloned().unwrap_or_default()
+    }
+
     /// Live keys in `span`. `reader` must show the state this directory counts; it is asked for the keys of at most two
     /// blocks, through `walk`.
     pub fn count(&self, span: &Span, mut walk: impl FnMut(&Span) -> Result<u64>) -> Result<u64> {
@@ -115,10 +151,10 @@ impl Directory {
     }
 
     /// Cuts the block of `key` again if it has become too large, and drops it if it is empty. `reader` must show the
-    /// state this directory counts.
-    pub fn rebalance(&mut self, key: &[u8], reader: &impl Reader) -> Result<()> {
+    /// state this directory counts. Returns where the blocks start, or started, that this changed.
+    pub fn rebalance(&mut self, key: &[u8], reader: &impl Reader) -> Result<Vec<Bytes>> {
         let at = self.locate(key);
-        let Some(block) = self.block(at) else { return Ok(()) };
+        let Some(block) = self.block(at) else { return Ok(Vec::new()) };
         let replacement = if block.keys > 2 * DIRECTORY_BLOCK_KEYS {
             let mut blocks = cut(reader, &Span { start: block.start.clone(), end: self.after(at) })?;
             if let Some(first) = blocks.first_mut() {
@@ -128,9 +164,11 @@ impl Directory {
         } else if block.keys == 0 && !block.start.is_empty() {
             Vec::new()
         } else {
-            return Ok(());
+            return Ok(Vec::new());
         };
-        let Some(chunk) = self.chunks.get_mut(at.chunk).map(Arc::make_mut) else { return Ok(()) };
+        let changed = [block.start.clone()].into_iter().chain(replacement.iter().map(|block| block.start.clone()));
+        let changed = changed.collect();
+        let Some(chunk) = self.chunks.get_mut(at.chunk).map(Arc::make_mut) else { return Ok(Vec::new()) };
         chunk.blocks.splice(at.block..=at.block, replacement);
         *chunk = Chunk::new(std::mem::take(&mut chunk.blocks));
         if chunk.blocks.is_empty() {
@@ -140,7 +178,7 @@ impl Directory {
                 chunk.blocks.chunks(CHUNK_BLOCKS).map(|blocks| Arc::new(Chunk::new(blocks.to_vec()))).collect();
             self.chunks.splice(at.chunk..=at.chunk, parts);
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Whether [`Self::rebalance`] would change the block of `key`.
@@ -272,25 +310,32 @@ fn thin_out(recent: &mut VecDeque<(i64, Arc<Directory>)>, present: i64) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
     use crate::engine::memory::MemoryEngine;
-    use crate::engine::{Durability, Engine, WriteBatch};
+    use crate::engine::{Durability, Engine};
 
     fn key(number: u16) -> Bytes {
         Bytes::from(format!("{number:05}"))
     }
 
     /// Puts and deletes keys in an engine, a directory and a plain set at once.
-    #[derive(Default)]
     struct Subject {
         engine: MemoryEngine,
         directory: Directory,
         model: BTreeSet<Bytes>,
+    }
+
+    impl Default for Subject {
+        fn default() -> Self {
+            let (engine, directory) = (MemoryEngine::default(), Directory::default());
+            let mut batch = WriteBatch::new();
+            directory.store(&mut batch);
+            engine.write(&batch, Durability::Buffered).unwrap();
+            Self { engine, directory, model: BTreeSet::new() }
+        }
     }
 
     impl Subject {
@@ -305,7 +350,11 @@ mod tests {
                 self.model.insert(key.clone());
             }
             self.engine.write(&batch, Durability::Buffered).unwrap();
-            self.directory.rebalance(key, &self.engine.snapshot()).unwrap();
+            let changed = self.directory.rebalance(key, &self.engine.snapshot()).unwrap();
+            let mut batch = WriteBatch::new();
+            let starts = changed.into_iter().chain([self.directory.block_start(key)]).collect();
+            self.directory.store_blocks(starts, &mut batch);
+            self.engine.write(&batch, Durability::Buffered).unwrap();
         }
 
         fn count(&self, span: &Span) -> (u64, u64) {
@@ -328,8 +377,13 @@ mod tests {
                 subject.toggle(&key(number));
             }
             prop_assert_eq!(subject.directory.total(), subject.model.len() as u64);
-            let loaded = Directory::load(&subject.engine.snapshot()).unwrap();
-            prop_assert_eq!(loaded.total(), subject.model.len() as u64);
+            let counted = Directory::of_keys(&subject.engine.snapshot()).unwrap();
+            prop_assert_eq!(counted.total(), subject.model.len() as u64);
+            let loaded = Directory::load(&subject.engine.snapshot()).unwrap().unwrap();
+            let blocks = |directory: &Directory| -> Vec<Block> {
+                directory.chunks.iter().flat_map(|chunk| chunk.blocks.clone()).collect()
+            };
+            prop_assert_eq!(blocks(&loaded), blocks(&subject.directory));
             for (start, end) in spans {
                 for span in [Span::between(key(start), key(end)), Span { start: key(start), end: None }] {
                     let expected = subject.model.iter().filter(|key| span.contains(key)).count() as u64;

@@ -31,7 +31,7 @@ pub use self::view::{Lease, Replay, View};
 pub use self::writer::{Writer, Written};
 
 use crate::auth::Rules;
-use crate::engine::{Durability, Engine, WriteBatch};
+use crate::engine::{Durability, Engine, Reader, WriteBatch};
 use crate::error::Result;
 
 /// The multi-version state in an engine.
@@ -49,7 +49,7 @@ pub struct Mvcc<E> {
 }
 
 impl<E: Engine> Mvcc<E> {
-    /// Takes up the state in `engine`, which may be empty, and counts its keys.
+    /// Takes up the state in `engine`, which may be empty.
     pub fn open(engine: Arc<E>) -> Result<Self> {
         let mvcc = Self {
             engine,
@@ -67,7 +67,10 @@ impl<E: Engine> Mvcc<E> {
     pub fn reload(&self) -> Result<()> {
         let mut latest = self.latest.lock();
         let snapshot = self.engine.snapshot();
-        let directory = Arc::new(Directory::load(&snapshot)?);
+        let directory = match Directory::load(&snapshot)? {
+            Some(directory) => Arc::new(directory),
+            None => Arc::new(self.count_keys(&snapshot)?),
+        };
         self.directories.reset(Head::read(&snapshot)?.revision, directory.clone());
         self.set_rules(Rules::load(&snapshot)?);
         *latest = directory;
@@ -98,6 +101,15 @@ impl<E: Engine> Mvcc<E> {
             self.engine.replace(directory)?;
         }
         self.reload()
+    }
+
+    /// Counts all keys and stores what it comes to, so that the next start need not.
+    fn count_keys(&self, reader: &impl Reader) -> Result<Directory> {
+        let directory = Directory::of_keys(reader)?;
+        let mut batch = WriteBatch::new();
+        directory.store(&mut batch);
+        self.engine.write(&batch, Durability::Buffered)?;
+        Ok(directory)
     }
 
     /// The engine underneath.

@@ -30,6 +30,8 @@ pub struct Writer<'a, R> {
     counted: Vec<(Bytes, bool)>,
     /// A key of each block that a batch made too large or emptied.
     unbalanced: BTreeSet<Bytes>,
+    /// Where the blocks start whose counts a batch changed.
+    recounted: BTreeSet<Bytes>,
     events: Vec<Event>,
     /// The head when the present command began.
     before: Head,
@@ -63,6 +65,7 @@ impl<'a, R: Reader> Writer<'a, R> {
             directory,
             counted: Vec::new(),
             unbalanced: BTreeSet::new(),
+            recounted: BTreeSet::new(),
             events: Vec::new(),
             before: head,
             rules,
@@ -85,6 +88,7 @@ impl<'a, R: Reader> Writer<'a, R> {
         self.head.revision = self.revision();
         self.rules_changed |= self.rules_before.is_some();
         for (key, _) in self.counted.drain(..) {
+            self.recounted.insert(self.directory.block_start(&key));
             if self.directory.is_unbalanced(&key) {
                 self.unbalanced.insert(key);
             }
@@ -108,9 +112,10 @@ impl<'a, R: Reader> Writer<'a, R> {
     /// Ends the batch.
     pub fn finish(mut self) -> Result<Written> {
         for key in std::mem::take(&mut self.unbalanced) {
-            self.directory.rebalance(&key, &self.overlay)?;
+            self.recounted.extend(self.directory.rebalance(&key, &self.overlay)?);
         }
         let mut batch = self.overlay.into_batch();
+        self.directory.store_blocks(self.recounted, &mut batch);
         batch.put(Column::Meta, meta::HEAD, self.head.encode());
         let rules = self.rules_changed.then_some(self.rules);
         Ok(Written { batch, head: self.head, directory: self.directory, rules })
