@@ -40,6 +40,8 @@ pub struct Mvcc<E> {
     directories: Directories,
     /// The counts after the last batch; the lock is what makes writers take turns.
     latest: Mutex<Arc<Directory>>,
+    /// Where the store stands after the last batch, for those who need nothing else.
+    head: RwLock<Head>,
     /// Who may do what after the last batch.
     rules: RwLock<Arc<Rules>>,
     /// Whether they count: asked with every request.
@@ -55,6 +57,7 @@ impl<E: Engine> Mvcc<E> {
             engine,
             directories: Directories::default(),
             latest: Mutex::default(),
+            head: RwLock::default(),
             rules: RwLock::default(),
             auth_enabled: AtomicBool::default(),
             pruning: Mutex::default(),
@@ -71,7 +74,9 @@ impl<E: Engine> Mvcc<E> {
             Some(directory) => Arc::new(directory),
             None => Arc::new(self.count_keys(&snapshot)?),
         };
-        self.directories.reset(Head::read(&snapshot)?.revision, directory.clone());
+        let head = Head::read(&snapshot)?;
+        self.directories.reset(head.revision, directory.clone());
+        *self.head.write() = head;
         self.set_rules(Rules::load(&snapshot)?);
         *latest = directory;
         Ok(())
@@ -117,6 +122,11 @@ impl<E: Engine> Mvcc<E> {
         &self.engine
     }
 
+    /// Where the store stands.
+    pub fn head(&self) -> Head {
+        *self.head.read()
+    }
+
     /// Looks at the present.
     pub fn view(&self) -> Result<View<'_, E::Snapshot<'_>>> {
         View::new(self.engine.snapshot(), &self.directories)
@@ -143,6 +153,7 @@ impl<E: Engine> Mvcc<E> {
         if let Some(rules) = written.rules {
             self.set_rules(rules);
         }
+        *self.head.write() = written.head;
         *latest = directory;
         Ok(result)
     }

@@ -147,7 +147,19 @@ impl<R: Reader> Source<'_, R> {
     fn collect(&self, span: &Span, at: i64, request: &RangeRequest, plan: &Plan) -> Result<Found> {
         let mut found = Found { kvs: Vec::new(), seen: 0, complete: false };
         let without_value = request.keys_only && plan.target != SortTarget::Value;
-        if at == self.revision {
+        if at == self.revision
+            && let Some(key) = span.as_single_key()
+        {
+            found.complete = true;
+            if let Some(value) = self.reader.get(Column::Live, key)? {
+                found.seen = 1;
+                let value = if without_value { value.slice(..LiveRecord::without_value(&value).len()) } else { value };
+                let record = LiveRecord::decode(value)?;
+                if is_selected(request, &record) {
+                    found.kvs.push(record.into_key_value(key.clone()));
+                }
+            }
+        } else if at == self.revision {
             let mut cursor = self.reader.scan(Column::Live, span, plan.direction)?;
             while found.kvs.len() < plan.enough {
                 let Some((key, value)) = cursor.entry() else {

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use openraft::alias::WatchReceiverOf;
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
-use openraft::{Raft, ReadPolicy};
+use openraft::{Raft, RaftMetrics, ReadPolicy};
 use parking_lot::Mutex;
 
 use super::leader::LeaderWatch;
@@ -24,6 +26,7 @@ type Round<T> = Shared<BoxFuture<'static, Result<T, StoreError>>>;
 /// Hands out rounds. Clones share them.
 pub struct ReadIndex<E: Engine> {
     source: Source<E>,
+    metrics: WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>,
     /// How long a read may wait.
     timeout: Duration,
     /// For reads here.
@@ -86,8 +89,9 @@ impl<E: Engine> Clone for Source<E> {
 impl<E: Engine> ReadIndex<E> {
     /// Rounds of `raft`.
     pub fn new(raft: Raft<TypeConfig, StateMachine<E>>, leader: LeaderWatch, links: Links, timeout: Duration) -> Self {
+        let metrics = raft.metrics();
         let source = Source { raft, leader, links };
-        Self { source, timeout, reads: Arc::default(), confirmations: Arc::default() }
+        Self { source, metrics, timeout, reads: Arc::default(), confirmations: Arc::default() }
     }
 
     /// Returns once what this node has applied includes everything acknowledged before the call.
@@ -95,8 +99,24 @@ impl<E: Engine> ReadIndex<E> {
     /// # Errors
     /// [`StoreError::Timeout`] when no leader that has a majority confirms it in time.
     pub async fn wait(&self) -> Result<(), StoreError> {
+        if self.is_alone() {
+            return Ok(());
+        }
         let round = || self.source.clone().caught_up();
         tokio::time::timeout(self.timeout, self.reads.join(round)).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
+    /// Whether this node is the only one that can acknowledge a write, and so knows all of them: it leads, it is the only
+    /// voter, and it has applied what earlier terms left. Nobody else can become leader or voter without its vote. A
+    /// write is acknowledged after it was applied, so what can be read now is all there is.
+    fn is_alone(&self) -> bool {
+        let metrics = self.metrics.borrow_watched();
+        let [voters] = &metrics.membership_config.membership().get_joint_config()[..] else { return false };
+        metrics.running_state.is_ok()
+            && metrics.current_leader == Some(metrics.id)
+            && metrics.last_applied.is_some_and(|applied| applied.leader_id.term == metrics.current_term)
+            && voters.len() == 1
+            && voters.contains(&metrics.id)
     }
 
     /// The log index that a consistent read has to wait for.
