@@ -367,7 +367,7 @@ impl Store {
     /// # Errors
     /// When the state cannot be read.
     pub fn revision(&self) -> Result<i64, StoreError> {
-        Ok(self.0.mvcc.view()?.revision())
+        Ok(self.0.mvcc.head().revision)
     }
 
     /// How the store was opened.
@@ -448,7 +448,7 @@ impl Store {
 
     /// Refuses what does not fit, and lets all members know that the store is full.
     async fn check_quota(&self, command: &Command) -> Result<(), StoreError> {
-        let head = *self.0.mvcc.view()?.head();
+        let head = self.0.mvcc.head();
         if quota::fits(command, head.logical_bytes(), self.0.config.quota_bytes) {
             return Ok(());
         }
@@ -478,7 +478,7 @@ impl Store {
         let header = header.get_or_insert_default();
         header.cluster_id = identity.cluster_id;
         header.member_id = identity.member_id;
-        header.raft_term = self.0.node.standing().term;
+        header.raft_term = self.0.node.term();
     }
 }
 

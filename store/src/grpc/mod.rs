@@ -39,10 +39,15 @@ use crate::limits::REQUEST_OVERHEAD_BYTES;
 use crate::store::Store;
 use crate::watch::StreamSettings;
 
+/// What the paths of the KV service's methods begin with.
+const KV_PATH: &str = "/etcdserverpb.KV/";
+
 /// All services of a store, as one HTTP service.
 #[derive(Clone)]
 pub struct Services {
     store: Store,
+    /// Apart from the others: nearly every request is for keys, and routing it would cost a tenth of answering it.
+    kv: KvServer<kv::KvService>,
     routes: Routes,
     max_message_bytes: usize,
     /// Whether calls are counted: those of clients are, those of one service to another are not.
@@ -55,23 +60,28 @@ impl Services {
         // A message may be a little larger than the request in it, so that a request that is too large is told so by
         // its own error.
         let max_message_bytes = store.config().max_request_bytes + REQUEST_OVERHEAD_BYTES;
-        let routes =
-            Routes::new(KvServer::new(kv::KvService::new(store.clone())).max_decoding_message_size(max_message_bytes))
-                .add_service(
-                    WatchServer::new(watch::WatchService::new(store.clone(), settings))
-                        .max_decoding_message_size(max_message_bytes),
-                )
-                .add_service(
-                    LeaseServer::new(lease::LeaseService::new(store.clone()))
-                        .max_decoding_message_size(max_message_bytes),
-                )
-                .add_service(
-                    AuthServer::new(auth::AuthService::new(store.clone())).max_decoding_message_size(max_message_bytes),
-                )
-                .add_service(ClusterServer::new(cluster::ClusterService::new(store.clone())))
-                .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(store.clone())))
-                .add_service(HealthServer::new(health::HealthService));
-        let basis = Self { store: store.clone(), routes: routes.clone().prepare(), max_message_bytes, counted: false };
+        let kv = KvServer::new(kv::KvService::new(store.clone())).max_decoding_message_size(max_message_bytes);
+        let routes = Routes::new(kv.clone())
+            .add_service(
+                WatchServer::new(watch::WatchService::new(store.clone(), settings))
+                    .max_decoding_message_size(max_message_bytes),
+            )
+            .add_service(
+                LeaseServer::new(lease::LeaseService::new(store.clone())).max_decoding_message_size(max_message_bytes),
+            )
+            .add_service(
+                AuthServer::new(auth::AuthService::new(store.clone())).max_decoding_message_size(max_message_bytes),
+            )
+            .add_service(ClusterServer::new(cluster::ClusterService::new(store.clone())))
+            .add_service(MaintenanceServer::new(maintenance::MaintenanceService::new(store.clone())))
+            .add_service(HealthServer::new(health::HealthService));
+        let basis = Self {
+            store: store.clone(),
+            kv: kv.clone(),
+            routes: routes.clone().prepare(),
+            max_message_bytes,
+            counted: false,
+        };
         let routes = routes
             .add_service(
                 LockServer::new(lock::LockService::new(basis.clone())).max_decoding_message_size(max_message_bytes),
@@ -80,7 +90,7 @@ impl Services {
                 ElectionServer::new(election::ElectionService::new(basis)).max_decoding_message_size(max_message_bytes),
             );
         let routes = reflection::add_to(routes).prepare();
-        Self { store, routes, max_message_bytes, counted: true }
+        Self { store, kv, routes, max_message_bytes, counted: true }
     }
 
     /// Bytes that an encoded request may have.
@@ -105,12 +115,17 @@ impl Services {
     async fn answer<B>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         if needs_leader(request.headers()) && self.store.standing().leader_id == 0 {
             return status::status(StoreError::NoLeader).into_http();
         }
-        match self.routes.clone().oneshot(request).await {
+        let answered = if request.uri().path().starts_with(KV_PATH) {
+            self.kv.clone().oneshot(request).await
+        } else {
+            self.routes.clone().oneshot(request).await
+        };
+        match answered {
             Ok(response) => response,
             Err(never) => match never {},
         }

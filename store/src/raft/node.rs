@@ -243,6 +243,11 @@ impl<E: Engine> Node<E> {
         })
     }
 
+    /// The current term.
+    pub fn term(&self) -> u64 {
+        self.raft.metrics().borrow_watched().current_term
+    }
+
     /// How the node stands.
     pub fn standing(&self) -> Standing {
         let metrics = self.raft.metrics();
