@@ -127,8 +127,11 @@ pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
 /// Bytes of keys and values in one message of a streamed range, unless one pair alone is larger.
 pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
 
-/// Changes that are looked at in one go when dropping what was compacted.
-pub const PRUNE_CHANGES: usize = 10_000;
+/// Changes that are looked at in one go when dropping what was compacted: writers wait for one such piece at most.
+pub const PRUNE_CHANGES: usize = 1000;
+
+/// How long dropping what was compacted rests after each piece, in times that the piece took.
+pub const PRUNE_REST: u32 = 3;
 
 /// Bytes of a backup in one message; etcd's.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 32 * 1024;

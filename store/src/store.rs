@@ -10,6 +10,7 @@ mod founding;
 mod kv;
 mod lease;
 mod peers;
+mod prune;
 mod quota;
 mod snapshot;
 mod status;
@@ -318,7 +319,7 @@ impl Store {
         if let Some(interval) = upkeep.compact_hash_check_interval {
             tasks.spawn(upkeep::compare_compacted(Arc::downgrade(&self.0), interval));
         }
-        tasks.spawn(prune_when_compacted(Arc::downgrade(&self.0.mvcc), compacted));
+        tasks.spawn(prune::whenever_compacted(Arc::downgrade(&self.0.mvcc), compacted));
     }
 
     /// Stops taking requests, brings everything to disk so that the next start has nothing to replay, and lets go of
@@ -485,31 +486,4 @@ impl Store {
 /// What a database holds cannot be what was written there.
 fn damaged(path: PathBuf, cause: &dyn std::error::Error) -> OpenError {
     OpenError::Database(rocks::OpenError::Damaged { path, cause: cause.to_string() })
-}
-
-/// Drops what compactions made unreachable, a piece at a time, beginning with what the last run left.
-async fn prune_when_compacted(mvcc: Weak<Mvcc<RocksEngine>>, compacted: Arc<Notify>) {
-    loop {
-        let began = Instant::now();
-        loop {
-            let Some(mvcc) = mvcc.upgrade() else { return };
-            match tokio::task::spawn_blocking(move || mvcc.prune(limits::PRUNE_CHANGES)).await {
-                Ok(Ok(true)) => break,
-                Ok(Ok(false)) => {}
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "cannot drop compacted history");
-                    return;
-                }
-                Err(_) => return,
-            }
-        }
-        METRICS.compaction_millis.observe(began.elapsed().as_secs_f64() * 1000.0);
-        compacted.notified().await;
-        METRICS.last_compaction.set(unix_seconds());
-    }
-}
-
-fn unix_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -64,34 +64,43 @@ pub fn prune(reader: &impl Reader, watermark: i64, max_changes: usize) -> Result
     if done >= watermark {
         return Ok(Pruned { batch, complete: true });
     }
-    let mut seen = 0;
+    let mut seen = Vec::new();
     let mut last = done;
     let mut complete = true;
     past::changes(reader, done, watermark, |revision, record| {
-        if seen >= max_changes && revision.main > last && last > done {
+        if seen.len() >= max_changes && revision.main > last && last > done {
             complete = false;
             return Ok(false);
         }
-        seen += 1;
         last = revision.main;
-        if let Some((older, _)) = past::version_before(reader, &record.key, revision)?
-            && older.main < watermark
-        {
-            drop_version(&mut batch, &record.key, older);
-        }
-        if matches!(record.change, Change::Delete) && revision.main < watermark {
-            drop_version(&mut batch, &record.key, revision);
-        }
+        let is_deletion = matches!(record.change, Change::Delete);
+        seen.push((schema::versions_key(&record.key, revision), revision, is_deletion));
         Ok(true)
     })?;
+    // In the order of the column, so that one cursor finds them all.
+    seen.sort_unstable();
+    let start = seen.first().map(|(version, ..)| version.clone()).unwrap_or_default();
+    let mut versions = reader.scan(Column::Versions, &Span { start, end: None }, Direction::Forward)?;
+    for (version, revision, is_deletion) in seen {
+        versions.seek(&[&version[..], &[0]].concat())?;
+        if let Some((before, _)) = versions.entry() {
+            let (key, older) = schema::parse_versions_key(before)?;
+            if version.starts_with(key) && older.main < watermark {
+                drop_version(&mut batch, Bytes::copy_from_slice(before), older);
+            }
+        }
+        if is_deletion && revision.main < watermark {
+            drop_version(&mut batch, version, revision);
+        }
+    }
     // The next piece looks at the last transaction again: what was superseded at the watermark itself was kept.
     let reached = if complete { watermark } else { last.max(done) };
     batch.put(Column::Meta, meta::PRUNED, Bytes::copy_from_slice(&reached.to_be_bytes()));
     Ok(Pruned { batch, complete })
 }
 
-fn drop_version(batch: &mut WriteBatch, key: &[u8], revision: Revision) {
-    batch.delete(Column::Versions, schema::versions_key(key, revision));
+fn drop_version(batch: &mut WriteBatch, version: Bytes, revision: Revision) {
+    batch.delete(Column::Versions, version);
     batch.delete(Column::History, schema::history_key(revision));
 }
 

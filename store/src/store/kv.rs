@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use pintle_proto::etcdserverpb as pb;
 
-use super::{Store, tally};
+use super::{Store, prune, tally};
 use crate::auth::Author;
 use crate::error::StoreError;
-use crate::limits;
 use crate::metrics::METRICS;
 use crate::mvcc::{check, txn};
 
@@ -68,11 +67,7 @@ impl Store {
         let physical = request.physical;
         let response = self.write(Author::Server, request).await?;
         if physical {
-            self.read(|mvcc| {
-                while !mvcc.prune(limits::PRUNE_CHANGES)? {}
-                Ok(())
-            })
-            .await?;
+            prune::prune(&Arc::downgrade(&self.0.mvcc)).await?;
         }
         Ok(response)
     }
