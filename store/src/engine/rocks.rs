@@ -384,15 +384,21 @@ impl Engine for RocksEngine {
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<(), EngineError> {
         let generation = self.current();
         let mut native = rocksdb::WriteBatch::default();
+        // Writes come column by column, mostly, and finding a column's handle costs as much as adding a write.
+        let mut handle: Option<(Column, Arc<BoundColumnFamily<'_>>)> = None;
         for write in batch.writes() {
+            let (Write::Put(column, ..) | Write::Delete(column, _) | Write::DeleteRange(column, ..)) = write;
+            let family = match handle.take() {
+                Some((known, family)) if known == *column => family,
+                _ => generation.column(*column)?,
+            };
             match write {
-                Write::Put(column, key, value) => native.put_cf(&generation.column(*column)?, key, value),
-                Write::Delete(column, key) => native.delete_cf(&generation.column(*column)?, key),
-                Write::DeleteRange(column, start, end) if start < end => {
-                    native.delete_range_cf(&generation.column(*column)?, start, end);
-                }
+                Write::Put(_, key, value) => native.put_cf(&family, key, value),
+                Write::Delete(_, key) => native.delete_cf(&family, key),
+                Write::DeleteRange(_, start, end) if start < end => native.delete_range_cf(&family, start, end),
                 Write::DeleteRange(..) => {}
             }
+            handle = Some((*column, family));
         }
         let options = match durability {
             Durability::Buffered => &self.buffered,

@@ -295,17 +295,12 @@ impl<E: Engine> Node<E> {
 
     /// Returns when the node has stopped, with the reason if it halted by itself.
     pub async fn stopped(&self) -> Option<String> {
-        let mut metrics = self.raft.metrics();
-        loop {
-            if let Err(reason) = &metrics.borrow_watched().running_state {
-                return match reason {
-                    openraft::errors::Fatal::Stopped => None,
-                    reason => Some(reason.to_string()),
-                };
-            }
-            if metrics.changed().await.is_err() {
-                return None;
-            }
+        // These change seldom, the others with every write; they end with raft.
+        let mut server = self.raft.server_metrics();
+        while server.changed().await.is_ok() {}
+        match &self.raft.metrics().borrow_watched().running_state {
+            Ok(()) | Err(openraft::errors::Fatal::Stopped) => None,
+            Err(reason) => Some(reason.to_string()),
         }
     }
 
