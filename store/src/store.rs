@@ -20,8 +20,8 @@ mod upkeep;
 mod write;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pintle_proto::etcdserverpb as pb;

@@ -102,7 +102,7 @@ impl Services {
     pub async fn call<B>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         if !self.counted {
             return self.answer(request).await;
