@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_issued_is_verified_by_every_method() {
-        let keys: [(&[&str], &[u8], Option<&[u8]>); 5] = [
+        type Keys<'a> = (&'a [&'a str], &'a [u8], Option<&'a [u8]>);
+        let keys: [Keys<'_>; 5] = [
             (&["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"], RSA, Some(RSA_PUBLIC)),
             (&["ES256"], P256, Some(P256_PUBLIC)),
             (&["ES384"], P384, None),
@@ -184,7 +185,7 @@ mod tests {
     fn a_token_counts_for_its_time() {
         let jwt = jwt("ES256", Some(P256), None);
         let token = jwt.issue("ann", 7, NOW).unwrap();
-        assert!(jwt.verify(&token, NOW + TTL - Duration::from_secs(1)).is_some());
+        assert!(jwt.verify(&token, NOW + Duration::from_secs(299)).is_some());
         assert!(jwt.verify(&token, NOW + TTL).is_none());
     }
 
