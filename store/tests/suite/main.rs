@@ -18,5 +18,6 @@ mod model;
 mod program;
 mod recovery;
 mod replay;
+mod snapshots;
 mod store;
 mod watch_hub;
