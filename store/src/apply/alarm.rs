@@ -20,7 +20,7 @@ pub(super) fn admit(head: &Head, command: &Command) -> Result<()> {
         Command::Put(_) | Command::LeaseGrant(_) => (true, true),
         Command::Txn(request) => (may_put(request), true),
         Command::DeleteRange(_) | Command::Compact(_) | Command::LeaseRevoke(_) => (false, true),
-        Command::LeaseCheckpoint(_) | Command::Alarm(_) | Command::Auth(_) => (false, false),
+        Command::LeaseCheckpoint(_) | Command::Alarm(_) | Command::Auth(_) | Command::Downgrade(_) => (false, false),
     };
     if touches_data && head.is_raised(pb::AlarmType::Corrupt) {
         return Err(StoreError::Corrupt);

@@ -25,7 +25,11 @@ pub(super) fn admit<R: Reader>(writer: &Writer<'_, R>, author: &Author, command:
         Command::LeaseRevoke(request) => judge.write_lease(request.id),
         Command::Auth(_) => rules.permit_admin(who),
         // Judged before they are proposed: who may do these can do harm with them only to everyone alike.
-        Command::Compact(_) | Command::LeaseGrant(_) | Command::LeaseCheckpoint(_) | Command::Alarm(_) => Ok(()),
+        Command::Compact(_)
+        | Command::LeaseGrant(_)
+        | Command::LeaseCheckpoint(_)
+        | Command::Alarm(_)
+        | Command::Downgrade(_) => Ok(()),
     }
 }
 

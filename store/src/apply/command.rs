@@ -35,6 +35,8 @@ pub enum Command {
     Alarm(pb::AlarmRequest),
     /// Change who may do what.
     Auth(AuthCommand),
+    /// Announce that an older version is to take over, or take that back.
+    Downgrade(pb::DowngradeInfo),
 }
 
 /// A command about users and roles.
@@ -116,6 +118,7 @@ impl Command {
             Command::LeaseCheckpoint(_) => 7,
             Command::Alarm(_) => 8,
             Command::Auth(_) => 9,
+            Command::Downgrade(_) => 10,
         }
     }
 
@@ -135,6 +138,7 @@ impl Command {
             Command::LeaseCheckpoint(body) => body.encoded_len(),
             Command::Alarm(body) => body.encoded_len(),
             Command::Auth(body) => body.encoded_len(),
+            Command::Downgrade(body) => body.encoded_len(),
         }
     }
 
@@ -149,6 +153,7 @@ impl Command {
             Command::LeaseCheckpoint(body) => body.encode_raw(out),
             Command::Alarm(body) => body.encode_raw(out),
             Command::Auth(body) => body.encode_raw(out),
+            Command::Downgrade(body) => body.encode_raw(out),
         }
     }
 
@@ -164,6 +169,7 @@ impl Command {
             7 => Command::LeaseCheckpoint(Message::decode(body).map_err(malformed)?),
             8 => Command::Alarm(Message::decode(body).map_err(malformed)?),
             9 => Command::Auth(Message::decode(body).map_err(malformed)?),
+            10 => Command::Downgrade(Message::decode(body).map_err(malformed)?),
             _ => return Err(StoreError::CorruptData("raft entry: unknown command")),
         })
     }

@@ -3,6 +3,7 @@
 mod alarm;
 mod auth;
 pub mod command;
+mod downgrade;
 mod kv;
 mod lease;
 pub mod reply;
@@ -35,6 +36,8 @@ pub enum Response {
     LeaseCheckpoint(pb::LeaseCheckpointResponse),
     /// To raising, clearing or listing alarms.
     Alarm(pb::AlarmResponse),
+    /// To announcing a downgrade.
+    Downgrade(pb::DowngradeResponse),
     /// To a change of users and roles, which all are answered with a header alone.
     Auth(Option<pb::ResponseHeader>),
 }
@@ -83,6 +86,7 @@ fn dispatch<R: Reader>(writer: &mut Writer<'_, R>, proposal: &Proposal) -> Resul
         Command::LeaseRevoke(request) => Response::LeaseRevoke(lease::revoke(writer, *request)?),
         Command::LeaseCheckpoint(request) => Response::LeaseCheckpoint(lease::checkpoint(writer, request)?),
         Command::Alarm(request) => Response::Alarm(alarm::alarm(writer, request)?),
+        Command::Downgrade(info) => Response::Downgrade(downgrade::downgrade(writer, info)?),
         Command::Auth(command) => Response::Auth(auth::change(writer, command)?),
     })
 }

@@ -43,6 +43,7 @@ responses! {
     6 => LeaseRevoke(pb::LeaseRevokeResponse);
     7 => LeaseCheckpoint(pb::LeaseCheckpointResponse);
     8 => Alarm(pb::AlarmResponse);
+    10 => Downgrade(pb::DowngradeResponse);
 }
 
 /// Stands for an error, whose text follows.

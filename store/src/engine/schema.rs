@@ -440,6 +440,8 @@ pub mod auth {
 pub mod meta {
     /// The replicated [`Head`](crate::mvcc::head::Head).
     pub const HEAD: &[u8] = b"head";
+    /// The version that the cluster is to be downgraded to; absent otherwise.
+    pub const DOWNGRADE: &[u8] = b"downgrade";
     /// How far this node has dropped what compaction made obsolete: a main revision.
     pub const PRUNED: &[u8] = b"pruned";
 }

@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::caller::{administered, client, used};
-use super::status::{status, unimplemented};
+use super::status::status;
 use crate::store::Store;
 
 /// Serves [`Maintenance`] from a store.
@@ -73,7 +73,7 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<pb::DowngradeRequest>,
     ) -> Result<Response<pb::DowngradeResponse>, Status> {
-        administered(&self.store, &request).await?;
-        Err(unimplemented("Downgrade"))
+        let store = administered(&self.store, &request).await?;
+        store.downgrade(request.into_inner()).await.map(Response::new).map_err(status)
     }
 }

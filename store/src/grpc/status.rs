@@ -13,11 +13,6 @@ pub fn status(error: StoreError) -> Status {
     Status::new(code(error.code()), error.to_string())
 }
 
-/// A method of etcd's that this server does not offer.
-pub fn unimplemented(method: &str) -> Status {
-    Status::unimplemented(format!("unknown method {method}"))
-}
-
 /// An option of a request that this server, like etcd, does not offer.
 pub fn unsupported(text: &'static str) -> Status {
     Status::unimplemented(text)

@@ -5,6 +5,7 @@ pub mod bbolt;
 pub mod check;
 pub mod compactor;
 pub mod corruption;
+pub mod downgrade;
 pub mod export;
 pub mod import;
 pub mod restore;

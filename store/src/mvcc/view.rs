@@ -144,6 +144,12 @@ impl<'a, R: Reader> View<'a, R> {
         attached_keys(&self.reader, id)
     }
 
+    /// The version that the cluster is to be downgraded to.
+    pub fn downgrade_target(&self) -> Result<Option<String>> {
+        let target = self.reader.get(Column::Meta, schema::meta::DOWNGRADE)?;
+        Ok(target.map(|version| String::from_utf8_lossy(&version).into_owned()))
+    }
+
     /// The alarms that members raised.
     pub fn alarms(&self) -> Result<Vec<pb::AlarmMember>> {
         raised_alarms(&self.reader)

@@ -49,6 +49,7 @@ impl Observer for Audience {
                 | Command::Txn(_)
                 | Command::LeaseGrant(_)
                 | Command::Alarm(_)
+                | Command::Downgrade(_)
                 | Command::Auth(AuthCommand { change: None }),
                 _,
             ) => {}

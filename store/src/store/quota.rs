@@ -24,7 +24,8 @@ fn cost(command: &Command) -> u64 {
         | Command::LeaseRevoke(_)
         | Command::LeaseCheckpoint(_)
         | Command::Alarm(_)
-        | Command::Auth(_) => 0,
+        | Command::Auth(_)
+        | Command::Downgrade(_) => 0,
     }
 }
 

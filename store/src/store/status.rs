@@ -95,7 +95,10 @@ impl Store {
             errors,
             is_learner: standing.is_learner,
             storage_version: version::CLUSTER.to_owned(),
-            downgrade_info: Some(pb::DowngradeInfo::default()),
+            downgrade_info: Some(match view.downgrade_target()? {
+                Some(target_version) => pb::DowngradeInfo { enabled: true, target_version },
+                None => pb::DowngradeInfo::default(),
+            }),
         })
     }
 

@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::etcdserverpb::alarm_request::AlarmAction;
+use pintle_proto::etcdserverpb::downgrade_request::DowngradeAction;
 use pintle_proto::peerpb::call_request::Call;
 use pintle_proto::peerpb::call_response::Answer as PeerAnswer;
 
 use super::{Inner, Store};
+use crate::auth::Author;
 use crate::error::StoreError;
 use crate::maintenance::compactor::{Compactor, Retention};
 use crate::maintenance::corruption::{self, Answer, Verdict};
+use crate::maintenance::downgrade;
 use crate::mvcc::KeysHash;
+use crate::version;
 
 /// What to do by itself, and how often.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,6 +60,37 @@ impl Store {
             })
             .await?;
         Ok(pb::HashResponse { header: Some(self.header(revision)), hash })
+    }
+
+    /// Judges, announces or takes back that the cluster is to be run by an older version.
+    ///
+    /// # Errors
+    /// What etcd answers to a version that cannot be downgraded to.
+    pub async fn downgrade(&self, request: pb::DowngradeRequest) -> Result<pb::DowngradeResponse, StoreError> {
+        let action = DowngradeAction::try_from(request.action).map_err(|_| StoreError::UnknownMethod)?;
+        let (cluster, target) = match action {
+            DowngradeAction::Cancel => (downgrade::parse(version::CLUSTER)?, None),
+            DowngradeAction::Validate | DowngradeAction::Enable => {
+                (downgrade::parse(version::CLUSTER)?, Some(downgrade::parse(&request.version)?))
+            }
+        };
+        self.read_index().await?;
+        let pending = self.0.mvcc.view()?.downgrade_target()?.is_some();
+        if let Some(target) = target {
+            downgrade::check(cluster, target, pending)?;
+        }
+        match (action, target) {
+            (DowngradeAction::Enable, Some((major, minor))) => {
+                let target_version = format!("{major}.{minor}.0");
+                self.write(Author::Server, pb::DowngradeInfo { enabled: true, target_version }).await?;
+            }
+            (DowngradeAction::Cancel, _) if pending => {
+                self.write(Author::Server, pb::DowngradeInfo::default()).await?;
+            }
+            _ => {}
+        }
+        let version = format!("{}.{}", cluster.0, cluster.1);
+        Ok(pb::DowngradeResponse { header: Some(self.header(self.revision()?)), version })
     }
 
     async fn keys_hash(&self, revision: i64) -> Result<Answer, StoreError> {

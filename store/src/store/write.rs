@@ -46,6 +46,7 @@ writes! {
     LeaseRevoke: pb::LeaseRevokeRequest => pb::LeaseRevokeResponse;
     LeaseCheckpoint: pb::LeaseCheckpointRequest => pb::LeaseCheckpointResponse;
     Alarm: pb::AlarmRequest => pb::AlarmResponse;
+    Downgrade: pb::DowngradeInfo => pb::DowngradeResponse;
 }
 
 macro_rules! auth_writes {

@@ -303,7 +303,7 @@ impl Stage {
             Response::Compact(_) | Response::LeaseGrant(_) | Response::LeaseRevoke(_) | Response::Alarm(_) => {
                 format!("ok at {}\n", outcome.revision)
             }
-            Response::LeaseCheckpoint(_) | Response::Auth(_) => String::new(),
+            Response::LeaseCheckpoint(_) | Response::Auth(_) | Response::Downgrade(_) => String::new(),
         };
         text.extend(outcome.events.iter().map(event_text));
         Ok(text)

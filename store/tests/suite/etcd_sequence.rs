@@ -145,7 +145,7 @@ impl<E: Engine> Node<E> {
             Response::Txn(response) => json::txn_response(&response),
             Response::LeaseGrant(response) => json::lease_grant_response(&response),
             Response::Compact(_) | Response::LeaseRevoke(_) => json::header_only(outcome.revision),
-            Response::LeaseCheckpoint(_) | Response::Alarm(_) | Response::Auth(_) => {
+            Response::LeaseCheckpoint(_) | Response::Alarm(_) | Response::Auth(_) | Response::Downgrade(_) => {
                 panic!("not part of the conversation")
             }
         })
