@@ -120,13 +120,14 @@ impl Services {
         if needs_leader(request.headers()) && self.store.standing().leader_id == 0 {
             return status::status(StoreError::NoLeader).into_http();
         }
-        let answered = if request.uri().path().starts_with(KV_PATH) {
+        let uri = request.uri().clone();
+        let answered = if uri.path().starts_with(KV_PATH) {
             self.kv.clone().oneshot(request).await
         } else {
             self.routes.clone().oneshot(request).await
         };
         match answered {
-            Ok(response) => response,
+            Ok(response) => status::reworded(response, uri.path()),
             Err(never) => match never {},
         }
     }

@@ -1,5 +1,6 @@
 //! The only place where an error becomes a gRPC status.
 
+use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::error::{self, StoreError};
@@ -32,6 +33,53 @@ pub fn unknown(text: impl Into<String>) -> Status {
 #[allow(clippy::needless_pass_by_value, reason = "what `map_err` takes")]
 pub fn seen_by_client(status: Status) -> Status {
     unknown(status.message())
+}
+
+/// The services that there are.
+const SERVICES: [&str; 9] = [
+    "etcdserverpb.Auth",
+    "etcdserverpb.Cluster",
+    "etcdserverpb.KV",
+    "etcdserverpb.Lease",
+    "etcdserverpb.Maintenance",
+    "etcdserverpb.Watch",
+    "grpc.health.v1.Health",
+    "v3electionpb.Election",
+    "v3lockpb.Lock",
+];
+
+/// What was refused before a service saw it, in the words of etcd's gRPC library instead of ours.
+pub fn reworded(response: http::Response<Body>, path: &str) -> http::Response<Body> {
+    if !response.headers().contains_key("grpc-status") {
+        return response;
+    }
+    let refusal = Status::from_header_map(response.headers());
+    refusal.and_then(|refusal| in_etcds_words(&refusal, path)).map_or(response, Status::into_http)
+}
+
+fn in_etcds_words(refusal: &Status, path: &str) -> Option<Status> {
+    let message = refusal.message();
+    match refusal.code() {
+        Code::OutOfRange => {
+            let sizes = message.strip_prefix("Error, decoded message length too large: found ")?;
+            let (found, limit) = sizes.strip_suffix(" bytes")?.split_once(" bytes, the limit is: ")?;
+            let text = format!("grpc: received message larger than max ({found} vs. {limit})");
+            Some(Status::resource_exhausted(text))
+        }
+        Code::Internal if message.starts_with("failed to decode Protobuf message") => {
+            let text = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data";
+            Some(Status::internal(text))
+        }
+        Code::Unimplemented if message.is_empty() => {
+            let (service, method) = path.strip_prefix('/').unwrap_or(path).split_once('/').unwrap_or((path, ""));
+            Some(Status::unimplemented(if SERVICES.contains(&service) {
+                format!("unknown method {method} for service {service}")
+            } else {
+                format!("unknown service {service}")
+            }))
+        }
+        _ => None,
+    }
 }
 
 fn code(code: error::Code) -> Code {

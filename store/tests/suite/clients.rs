@@ -121,7 +121,14 @@ async fn the_rust_client_asks_about_members() {
     assert!(status.version().starts_with("3.") && status.leader() != 0 && status.db_size() > 0, "{status:?}");
     let members = client.member_list().await.unwrap();
     assert_eq!(members.members()[0].id(), status.leader());
-    assert!(client.alarm(etcd_client::AlarmAction::Get, etcd_client::AlarmType::None, None).await.unwrap().alarms().is_empty());
+    assert!(
+        client
+            .alarm(etcd_client::AlarmAction::Get, etcd_client::AlarmType::None, None)
+            .await
+            .unwrap()
+            .alarms()
+            .is_empty()
+    );
 }
 
 #[test]

@@ -27,7 +27,9 @@ fn command(directory: &Path) -> Command {
 impl Program {
     /// Starts on a free port and waits until it is ready.
     pub fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let child = command(directory).arg("--listen-client-urls=http://127.0.0.1:0").args(arguments).spawn().unwrap();
+        let mut command = command(directory);
+        command.args(["--listen-client-urls=http://127.0.0.1:0", "--listen-peer-urls=http://127.0.0.1:0"]);
+        let child = command.args(arguments).spawn().unwrap();
         let mut program = Self { child, address: String::new() };
         let log = BufReader::new(program.child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -47,6 +49,10 @@ impl Program {
         program
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
@@ -55,7 +61,7 @@ impl Program {
         answer
     }
 
-    fn signal(mut self, signal: &str) -> ExitStatus {
+    pub fn signal(mut self, signal: &str) -> ExitStatus {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
         let deadline = Instant::now() + PATIENCE;
