@@ -33,7 +33,8 @@ async fn serve() -> Served {
 
 #[tokio::test]
 async fn the_rust_client_reads_and_writes() {
-    let Served { mut client, .. } = serve().await;
+    let mut served = serve().await;
+    let client = &mut served.client;
     client.put("a", "1", None).await.unwrap();
     let put = client.put("a", "2", Some(PutOptions::new().with_prev_key())).await.unwrap();
     assert_eq!(put.prev_key().unwrap().value(), b"1");
@@ -65,7 +66,8 @@ async fn the_rust_client_reads_and_writes() {
 
 #[tokio::test]
 async fn the_rust_client_watches() {
-    let Served { mut client, .. } = serve().await;
+    let mut served = serve().await;
+    let client = &mut served.client;
     client.put("a", "1", None).await.unwrap();
     let options = WatchOptions::new().with_prefix().with_start_revision(2).with_prev_key();
     let mut watch = client.watch("a", Some(options)).await.unwrap();
@@ -87,7 +89,8 @@ async fn the_rust_client_watches() {
 
 #[tokio::test]
 async fn the_rust_client_leases_locks_and_elects() {
-    let Served { mut client, .. } = serve().await;
+    let mut served = serve().await;
+    let client = &mut served.client;
     let lease = client.lease_grant(60, None).await.unwrap().id();
     client.put("leased", "1", Some(PutOptions::new().with_lease(lease))).await.unwrap();
     let (mut keeper, mut renewals) = client.lease_keep_alive(lease).await.unwrap();
@@ -116,7 +119,8 @@ async fn the_rust_client_leases_locks_and_elects() {
 
 #[tokio::test]
 async fn the_rust_client_asks_about_members() {
-    let Served { mut client, .. } = serve().await;
+    let mut served = serve().await;
+    let client = &mut served.client;
     let status = client.status().await.unwrap();
     assert!(status.version().starts_with("3.") && status.leader() != 0 && status.db_size() > 0, "{status:?}");
     let members = client.member_list().await.unwrap();

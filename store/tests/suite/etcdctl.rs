@@ -1,6 +1,6 @@
 //! The real etcdctl, every command of it, against one node. Users and roles have a module of their own.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -136,7 +136,7 @@ fn keys_transactions_and_watches() {
     assert_eq!(etcdctl.run_with(&["txn"], txn), "FAILURE\n\na\n2\n");
 
     let mut watch = etcdctl.background(&["watch", "--prefix", "a", "--rev=2", "--prev-kv"]);
-    assert_eq!(watch.lines(), ["PUT", "", "", "a", "1"]);
+    assert_eq!(watch.lines(), ["PUT", "a", "1", "PUT", "a", "1", "a", "2"]);
     drop(watch);
     let mut interactive = etcdctl.background(&["watch", "-i"]);
     interactive.child.stdin.as_mut().unwrap().write_all(b"watch c\nwatch d\nprogress\n").unwrap();
