@@ -57,6 +57,9 @@ pub const RAFT_LOG_MAX_BYTES: u64 = 64 << 20;
 /// Bytes of entries that a purge leaves for followers that lag.
 pub const RAFT_LOG_KEEP_BYTES: u64 = 16 << 20;
 
+/// How long until a log that is too long, because a follower lags, is looked at again.
+pub const RAFT_LOG_LAG_TICK: Duration = Duration::from_secs(1);
+
 /// Bytes of commands that are applied with one write to the state.
 pub const APPLY_BYTES: usize = 4 << 20;
 

@@ -3,6 +3,7 @@
 //! An appended entry is readable at once, from the tail in memory; a thread of its own (`log_writer`) brings it
 //! to disk and tells openraft when it is there. So openraft's core task never waits for a disk, except for a vote.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::stream::{self, Stream, TryStreamExt};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
-use openraft::{EntryPayload, OptionalSend};
+use openraft::{EntryPayload, Membership, OptionalSend};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{Notify, oneshot};
@@ -20,7 +21,7 @@ use super::log_sizes::Sizes;
 use super::log_tail::Tail;
 use super::log_writer::{self, INSTALLING, Job, Jobs, LogDisk, PURGED, VOTE, entry_key};
 use super::record::{self, EntryRecord, LogIdRecord, VoteRecord};
-use super::{Entry, LogId, TypeConfig, Vote};
+use super::{Entry, LogId, Member, TypeConfig, Vote};
 use crate::engine::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, WriteBatch};
 use crate::limits;
 
@@ -140,6 +141,28 @@ impl<E: Engine> LogStore<E> {
         by_bytes.flatten().max(by_entries.flatten()).filter(|upto| present.contains(upto))
     }
 
+    /// Adds an entry that makes `id` the only member, behind everything else. To be called before raft runs, on a node
+    /// whose cluster is lost: what of the log was not committed becomes so.
+    pub fn append_alone(&self, id: u64, member: Member) -> Result<(), EngineError> {
+        let mut state = self.state.lock();
+        let last = state.last.ok_or_else(|| EngineError("there is nothing to begin a new cluster with".to_owned()))?;
+        let log_id = LogId::new(last.leader_id, last.index + 1);
+        let alone = Membership::new(vec![BTreeSet::from([id])], BTreeMap::from([(id, member)]));
+        let alone = alone.map_err(|error| EngineError(error.to_string()))?;
+        let entry = Entry { log_id, payload: EntryPayload::Membership(alone) };
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Log, entry_key(log_id.index), EntryRecord::from(&entry).encode_to_vec());
+        self.engine.write(&batch, Durability::Synced)?;
+        if state.present().is_empty() {
+            state.first = log_id.index;
+        }
+        state.last = Some(log_id);
+        state.sizes.push(log_id.index, weight(&entry) as u64);
+        state.tail = Tail::new(log_id.index + 1);
+        self.written.store(log_id.index + 1, Ordering::Release);
+        Ok(())
+    }
+
     /// Remembers, on disk, that a snapshot which ends with this entry is about to replace the state: afterwards the log
     /// may end before the state.
     pub fn announce_snapshot(&self, last: LogId) -> Result<(), EngineError> {
@@ -153,6 +176,14 @@ impl<E: Engine> LogStore<E> {
         let bytes = self.engine.snapshot().get(Column::Vote, INSTALLING)?;
         let id = bytes.map(|bytes| record::decode::<LogIdRecord>("the snapshot's last entry", &bytes)).transpose()?;
         Ok(id.map(Into::into))
+    }
+
+    /// Whether the log is twice as long as it may be.
+    pub fn is_twice_too_long(&self) -> bool {
+        let state = self.state.lock();
+        let present = state.present();
+        state.sizes.total() > self.bounds.max_bytes.saturating_mul(2)
+            || present.end.saturating_sub(present.start) > self.bounds.max_entries.saturating_mul(2)
     }
 
     fn send(&self, job: Job) -> io::Result<()> {

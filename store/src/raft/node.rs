@@ -167,6 +167,10 @@ impl<E: Engine> Node<E> {
         let log = LogStore::open(log_engine, config.log_bounds, config.log_disk.clone())?;
         let applied = Applied::load(&**mvcc.engine())?;
         check_log(&log, &applied)?;
+        if config.force_new_cluster && config.founding == Founding::Restart {
+            tracing::warn!("forcing a new cluster: this node is its only member now");
+            log.append_alone(identity.member_id, config.member.clone())?;
+        }
 
         let followed = log.clone();
         let source = Source::new(mvcc, &config.snapshots, move |last| last >= followed.purged());
@@ -417,13 +421,28 @@ fn raft_config(config: &StartConfig, alone: bool) -> Result<Arc<Config>, StartEr
     raft.validate().map(Arc::new).map_err(raft_error)
 }
 
+/// How far the log may be cut so that followers which lag find in it what they lack. When it has grown to twice its bounds
+/// for their sake, they get a snapshot instead.
+fn spare_laggards<E: Engine>(raft: &Raft<TypeConfig, StateMachine<E>>, log: &LogStore<E>, upto: u64) -> u64 {
+    let metrics = raft.data_metrics();
+    let metrics = metrics.borrow_watched();
+    let Some(followers) = &metrics.replication else { return upto };
+    let slowest = followers.values().map(|matched| matched.as_ref().map_or(0, |id| id.index)).min();
+    slowest.filter(|_| !log.is_twice_too_long()).map_or(upto, |slowest| upto.min(slowest))
+}
+
 /// Flushes the state and purges the log below it whenever the log has grown too long.
 async fn keep_log_short<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, log: LogStore<E>) {
     /// A snapshot that takes longer is looked at again when the log has grown further.
     const PATIENCE: Duration = Duration::from_secs(60);
     loop {
         log.outgrown().await;
-        let Some(upto) = log.purgeable() else { continue };
+        let Some(upto) = log.purgeable().map(|upto| spare_laggards(&raft, &log, upto)) else { continue };
+        if log.purged().is_some_and(|purged| purged.index >= upto) {
+            // Every append tells that the log is too long.
+            tokio::time::sleep(limits::RAFT_LOG_LAG_TICK).await;
+            continue;
+        }
         if raft.trigger().snapshot().await.is_err() {
             return;
         }
