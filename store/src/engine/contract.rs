@@ -17,6 +17,28 @@ pub fn check<E: Engine>(engine: &E, columns: &[Column]) {
     }
 }
 
+/// Checks that contents can be copied and replaced. For engines that hold a state.
+pub fn check_replacement(engine: &impl Engine) {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("copy");
+    let column = Column::Live;
+    clear(engine, column);
+    write(engine, |batch| batch.put(column, "kept", "1"));
+    engine.checkpoint(&copy).unwrap();
+    let read = |key: &str| engine.read_checkpoint(&copy, column, key.as_bytes()).unwrap();
+    assert_eq!((read("kept"), read("later")), (Some("1".into()), None));
+
+    write(engine, |batch| batch.put(column, "later", "1"));
+    let older = engine.snapshot();
+    engine.replace(&copy).unwrap();
+    assert!(older.get(column, b"later").unwrap().is_some(), "readers keep what they see");
+    drop(older);
+    assert_eq!(keys(engine, column, &Span::all(), Direction::Forward), ["kept"]);
+    write(engine, |batch| batch.put(column, "newer", "1"));
+    assert_eq!(keys(engine, column, &Span::all(), Direction::Forward), ["kept", "newer"]);
+    assert!(!copy.exists(), "the copy is used up");
+}
+
 fn write(engine: &impl Engine, change: impl FnOnce(&mut WriteBatch)) {
     let mut batch = WriteBatch::new();
     change(&mut batch);

@@ -192,5 +192,6 @@ mod tests {
     #[test]
     fn honours_the_contract() {
         super::super::contract::check(&super::MemoryEngine::new(), super::Column::STATE);
+        super::super::contract::check_replacement(&super::MemoryEngine::new());
     }
 }

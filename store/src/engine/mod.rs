@@ -142,7 +142,7 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Replaces everything by what [`Engine::checkpoint`] wrote to `directory`, which is used up. Durable when it
     /// returns, and atomic: after a crash at any point either the old or the new contents are found. Readers that exist
-    /// keep seeing the old ones, or fail.
+    /// keep seeing the old ones.
     fn replace(&self, directory: &Path) -> Result<(), EngineError>;
 
     /// Makes everything written so far durable and rewrites the files without what is no longer needed. Reads and

@@ -5,8 +5,8 @@
 //! log at all: its columns flush together, the applied index among them, and the raft log is replayed from there.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use bytes::Bytes;
@@ -20,7 +20,6 @@ use rocksdb::{
 };
 
 use super::{Column, Cursor, Direction, Durability, Engine, EngineError, Reader, Span, Write, WriteBatch, wal};
-use crate::limits;
 
 type Db = DBWithThreadMode<MultiThreaded>;
 
@@ -89,14 +88,32 @@ pub struct RocksEngine {
 struct Generation {
     db: Db,
     number: u64,
-    /// Cloned by every reader.
-    readers: Arc<()>,
+    columns: &'static [Column],
+    readers: AtomicUsize,
     next: OnceLock<Box<Generation>>,
 }
 
 impl Generation {
-    fn new(db: Db, number: u64) -> Self {
-        Self { db, number, readers: Arc::default(), next: OnceLock::new() }
+    fn new(db: Db, number: u64, columns: &'static [Column]) -> Self {
+        Self { db, number, columns, readers: AtomicUsize::new(0), next: OnceLock::new() }
+    }
+
+    /// Takes note of a reader, unless the generation was replaced meanwhile.
+    fn admit(&self) -> Option<Admitted<'_>> {
+        self.readers.fetch_add(1, Ordering::SeqCst);
+        let admitted = Admitted(self);
+        // After the count, as `retire` looks at the count after this is set: one of the two sees the other.
+        self.next.get().is_none().then_some(admitted)
+    }
+
+    /// Lets go of the contents if this was replaced and nobody reads it.
+    fn retire(&self) {
+        if self.next.get().is_some() && self.readers.load(Ordering::SeqCst) == 0 {
+            for column in self.columns {
+                // What remains, if anything does, the next start removes.
+                let _ = self.db.drop_cf(column.name());
+            }
+        }
     }
 
     fn column(&self, column: Column) -> Result<Arc<BoundColumnFamily<'_>>, EngineError> {
@@ -144,7 +161,7 @@ impl RocksEngine {
         Ok(Self {
             path: path.to_owned(),
             memory: memory.clone(),
-            oldest: Generation::new(db, 0),
+            oldest: Generation::new(db, 0, columns),
             replacing: Mutex::default(),
             columns,
             buffered,
@@ -159,17 +176,15 @@ impl RocksEngine {
         }
         generation
     }
+}
 
-    /// Waits a little for the readers of a generation that was replaced, then lets go of its contents.
-    fn retire(&self, generation: &Generation) -> Result<(), EngineError> {
-        let deadline = Instant::now() + limits::REPLACED_STATE_GRACE;
-        while Arc::strong_count(&generation.readers) > 1 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        for column in self.columns {
-            generation.db.drop_cf(column.name()).map_err(engine_error)?;
-        }
-        Ok(())
+/// A reader of a generation.
+struct Admitted<'a>(&'a Generation);
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::SeqCst);
+        self.0.retire();
     }
 }
 
@@ -302,7 +317,8 @@ fn engine_error(error: rocksdb::Error) -> EngineError {
 pub struct RocksSnapshot<'a> {
     generation: &'a Generation,
     snapshot: SnapshotWithThreadMode<'a, Db>,
-    _reader: Arc<()>,
+    // Given back last, after what it stands for.
+    _admitted: Admitted<'a>,
 }
 
 /// A scan of one column.
@@ -375,10 +391,12 @@ impl Engine for RocksEngine {
     type Snapshot<'a> = RocksSnapshot<'a>;
 
     fn snapshot(&self) -> RocksSnapshot<'_> {
-        let generation = self.current();
-        // Before the snapshot: whoever retires the generation must know of this reader.
-        let reader = generation.readers.clone();
-        RocksSnapshot { generation, snapshot: generation.db.snapshot(), _reader: reader }
+        loop {
+            let generation = self.current();
+            if let Some(admitted) = generation.admit() {
+                return RocksSnapshot { generation, snapshot: generation.db.snapshot(), _admitted: admitted };
+            }
+        }
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<(), EngineError> {
@@ -442,10 +460,11 @@ impl Engine for RocksEngine {
         let options = state_options(&self.memory);
         let db =
             Db::open_cf_descriptors(&options, &path, families(self.columns, &self.memory)).map_err(engine_error)?;
-        if old.next.set(Box::new(Generation::new(db, number))).is_err() {
+        if old.next.set(Box::new(Generation::new(db, number, self.columns))).is_err() {
             return Err(EngineError("the database was replaced twice at once".to_owned()));
         }
-        self.retire(old)
+        old.retire();
+        Ok(())
     }
 
     fn defragment(&self) -> Result<(), EngineError> {
@@ -473,6 +492,7 @@ mod tests {
         let memory = Memory::new(BUDGET_BYTES);
         let state = RocksEngine::open_state(&directory.path().join("state"), &memory).unwrap();
         super::super::contract::check(&state, Column::STATE);
+        super::super::contract::check_replacement(&state);
         let raft = RocksEngine::open_raft(&directory.path().join("raft"), &memory).unwrap();
         super::super::contract::check(&raft, Column::RAFT);
     }
@@ -499,6 +519,32 @@ mod tests {
         assert!(survivor.snapshot().get(Column::Live, b"flushed").unwrap().is_some());
         assert!(survivor.snapshot().get(Column::Meta, b"flushed").unwrap().is_some());
         assert!(survivor.snapshot().get(Column::Live, b"lost").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_replacement_is_what_the_next_start_finds_wherever_a_crash_interrupted_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let memory = Memory::new(BUDGET_BYTES);
+        let path = directory.path().join("state");
+        let found = |key: &str| {
+            let engine = RocksEngine::open_state(&path, &memory).unwrap();
+            let found = engine.snapshot().get(Column::Live, key.as_bytes()).unwrap().is_some();
+            found
+        };
+        for (number, half_removed) in [(1, false), (2, true)] {
+            let engine = RocksEngine::open_state(&path, &memory).unwrap();
+            put(&engine, Column::Live, if half_removed { "second" } else { "first" }, "1".into(), Durability::Buffered);
+            engine.checkpoint(&generation_path(&path, number)).unwrap();
+            put(&engine, Column::Live, "old", "1".into(), Durability::Buffered);
+            engine.flush().unwrap();
+            drop(engine);
+            if half_removed {
+                fs::remove_file(path.join("CURRENT")).unwrap();
+            }
+            assert!(found("first") && !found("old"));
+        }
+        assert!(found("second"));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing but the state is left");
     }
 
     #[test]

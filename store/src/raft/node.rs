@@ -411,6 +411,7 @@ fn raft_config(config: &StartConfig, alone: bool) -> Result<Arc<Config>, StartEr
         election_timeout_min: config.election_millis / 2,
         election_timeout_max: config.election_millis,
         enable_pre_vote: Some(true),
+        backoff: "50ms 100ms 200ms ...500ms".to_owned(),
         // As in the paper: a leader that restarts stands for election again, in a new term.
         enable_leader_restore: Some(false),
         // Snapshots and purges are decided by bytes, in `keep_log_short`.

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use pintle_proto::etcdserverpb as pb;
-use pintle_proto::peerpb::call_response::Answer;
 
 use super::{BootstrapError, InitialState, StoreConfig};
+use crate::limits;
 use crate::raft::Member;
 use crate::raft::membership::member_id;
 use crate::raft::node::{Founding, Identity};
@@ -66,21 +68,26 @@ pub async fn founding(config: &StoreConfig, settings: &Settings) -> Result<Found
     }
 }
 
-/// Asks the other members one after the other.
+/// Asks the other members, and takes the first answer.
 async fn fetch(config: &StoreConfig, settings: &Settings) -> Option<pb::MemberListResponse> {
-    for (_, urls) in config.cluster.initial_members.iter().filter(|(name, _)| **name != config.name) {
-        match client::fetch_members(urls, settings).await {
-            Ok(response) => {
-                if let Some(Answer::MemberList(list)) = response.answer
-                    && !list.members.is_empty()
-                {
-                    return Some(list);
-                }
+    let others = config.cluster.initial_members.iter().filter(|(name, _)| **name != config.name);
+    let mut answers: FuturesUnordered<_> =
+        others.map(|(_, urls)| async move { (urls, client::fetch_members(urls, settings).await) }).collect();
+    let first = async {
+        while let Some((urls, answer)) = answers.next().await {
+            match answer {
+                Ok(list) if !list.members.is_empty() => return Some(list),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(?urls, %error, "a member does not tell who belongs to the cluster"),
             }
-            Err(error) => tracing::info!(?urls, %error, "a member does not tell who belongs to the cluster"),
         }
-    }
-    None
+        None
+    };
+    let limit = match config.cluster.initial_state {
+        InitialState::New => limits::FOUNDING_TIMEOUT,
+        InitialState::Existing => limits::JOINING_TIMEOUT,
+    };
+    tokio::time::timeout(limit, first).await.ok().flatten()
 }
 
 /// Finds this member among those of the cluster, each of which the initial cluster must name by its URLs.

@@ -101,7 +101,7 @@ impl Server {
             .arg(directory.join("data"))
             .arg("--listen-client-urls")
             .arg(format!("unix://{}", socket.display()))
-            .args(["--log-level", "error"])
+            .args(["--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error"])
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()

@@ -7,6 +7,7 @@ mod apply_scripts;
 mod auth;
 mod bad_input;
 mod clients;
+mod cluster;
 mod crash;
 mod etcd_sequence;
 mod etcdctl;

@@ -20,7 +20,12 @@ pub struct Program {
 
 fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pintle-store"));
-    command.arg("--data-dir").arg(directory.join("data")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg("--data-dir")
+        .arg(directory.join("data"))
+        .arg("--listen-peer-urls=http://127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 

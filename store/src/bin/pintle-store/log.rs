@@ -17,8 +17,8 @@ use crate::flags::{LogFormat, MonitoringFlags};
 pub fn start(flags: &MonitoringFlags) -> Result<(), Failure> {
     let outputs = flags.log_outputs()?.iter().map(|name| Output::open(name)).collect::<Result<Vec<_>, _>>()?;
     let level = flags.log_level.0;
-    // What openraft calls info tells of its inside.
-    let raft_level = if level == LevelFilter::DEBUG { level } else { level.min(LevelFilter::WARN) };
+    // What openraft calls info and warnings tells of its inside; members that are lost and found are told of by the peers' client.
+    let raft_level = if level == LevelFilter::DEBUG { level } else { level.min(LevelFilter::ERROR) };
     let filter = Targets::new().with_default(level).with_target("openraft", raft_level);
     let layer = tracing_subscriber::fmt::layer().with_writer(Outputs(outputs.into())).with_ansi(false);
     let registry = tracing_subscriber::registry().with(filter);

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,8 +14,11 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http::Uri;
+use pintle_proto::etcdserverpb as pb;
+use pintle_proto::peerpb::call_request::Call;
+use pintle_proto::peerpb::call_response::Answer;
 use pintle_proto::peerpb::peer_client::PeerClient;
-use pintle_proto::peerpb::{self, SnapshotChunk};
+use pintle_proto::peerpb::{self, CallRequest, SnapshotChunk};
 use tonic::metadata::Ascii;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -65,6 +69,7 @@ impl Transport for Grpc {
             // What is sent in bulk must not delay heartbeats.
             bulk: client(&member.peer_urls, &self.settings),
             names: [(CLUSTER, hex(from.cluster_id)), (FROM, hex(from.member_id)), (TO, hex(to))],
+            standing: Arc::new(Standing { member: to, urls: member.peer_urls.clone(), lost: AtomicBool::new(false) }),
         })
     }
 }
@@ -96,13 +101,13 @@ fn client(urls: &[String], settings: &Settings) -> PeerClient<Channel> {
 }
 
 /// The members of a cluster that this node does not belong to yet, and the cluster's id, as somebody at `urls` tells.
-pub async fn fetch_members(urls: &[String], settings: &Settings) -> Result<peerpb::CallResponse, LinkError> {
-    let call = peerpb::call_request::Call::MemberList(pintle_proto::etcdserverpb::MemberListRequest::default());
-    let request = peerpb::CallRequest { call: Some(call) };
-    let asking = async move { client(urls, settings).call(request).await };
-    let answer = tokio::time::timeout(limits::FETCH_MEMBERS_TIMEOUT, asking);
-    let answer = answer.await.map_err(|_| LinkError::Lost("no answer in time".to_owned()))?;
-    Ok(answer.map_err(|status| failure(&status))?.into_inner())
+pub async fn fetch_members(urls: &[String], settings: &Settings) -> Result<pb::MemberListResponse, LinkError> {
+    let request = CallRequest { call: Some(Call::MemberList(pb::MemberListRequest::default())) };
+    let answer = client(urls, settings).call(request).await.map_err(|status| failure(&status))?;
+    match answer.into_inner().answer {
+        Some(Answer::MemberList(members)) => Ok(members),
+        _ => Err(StoreError::MalformedPeerMessage.into()),
+    }
 }
 
 /// The connection to one member.
@@ -110,6 +115,32 @@ struct Peer {
     client: PeerClient<Channel>,
     bulk: PeerClient<Channel>,
     names: [(&'static str, MetadataValue<Ascii>); 3],
+    standing: Arc<Standing>,
+}
+
+/// Whether a member can be reached, so that it is told once when that changes.
+struct Standing {
+    member: u64,
+    urls: Vec<String>,
+    lost: AtomicBool,
+}
+
+impl Standing {
+    fn note<T>(&self, answer: &Result<T, LinkError>) {
+        let member = self.member;
+        match answer {
+            Err(LinkError::Unreachable(error) | LinkError::Lost(error)) => {
+                if !self.lost.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(member = format!("{member:x}"), urls = ?self.urls, error, "lost a member");
+                }
+            }
+            Ok(_) | Err(LinkError::Refused(_)) => {
+                if self.lost.swap(false, Ordering::Relaxed) {
+                    tracing::info!(member = format!("{member:x}"), urls = ?self.urls, "reached a member again");
+                }
+            }
+        }
+    }
 }
 
 /// What became of a call: it tells a member that was not reached from one whose answer was lost.
@@ -228,15 +259,22 @@ impl Link for Peer {
         &self,
         requests: BoxStream<'static, AppendRequest>,
     ) -> BoxStream<'static, Result<AppendResult, LinkError>> {
-        let request = self.request(Messages(requests.map(|request| convert::append_to_wire(&request)).boxed()));
-        let mut client = self.client.clone();
-        stream::once(async move { client.append(request).await })
-            .map_ok(tonic::Response::into_inner)
-            .try_flatten()
-            .map(|answer| match answer {
+        let (mut client, mut requests) = (self.client.clone(), requests.fuse());
+        let names = self.request(());
+        let opened = async move {
+            // Raft holds the first one back while it does not believe that the member can be reached.
+            let first = requests.next().await;
+            let messages = stream::iter(first).chain(requests).map(|request| convert::append_to_wire(&request));
+            client.append(names.map(|()| Messages(messages.boxed()))).await
+        };
+        let standing = self.standing.clone();
+        let answers = stream::once(opened).map_ok(tonic::Response::into_inner).try_flatten();
+        answers
+            .map(move |answer| match answer {
                 Ok(answer) => Ok(convert::appended(answer)?),
                 Err(status) => Err(failure(&status)),
             })
+            .inspect(move |answer| standing.note(answer))
             .boxed()
     }
 
@@ -281,7 +319,7 @@ impl Link for Peer {
         Ok(within(limits::PEER_CALL_TIMEOUT, self.client.clone().read_index(request)).await?.index)
     }
 
-    async fn call(&self, request: peerpb::CallRequest) -> Result<peerpb::CallResponse, LinkError> {
+    async fn call(&self, request: CallRequest) -> Result<peerpb::CallResponse, LinkError> {
         let request = self.request(request);
         within(limits::FORWARD_TIMEOUT, self.client.clone().call(request)).await
     }
