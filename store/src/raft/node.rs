@@ -176,6 +176,7 @@ impl<E: Engine> Node<E> {
         let source = Source::new(mvcc, &config.snapshots, move |last| last >= followed.purged());
         let source = source.map_err(StartError::Snapshots)?;
         let state_machine = StateMachine::open(source, observer)?;
+        let applied_index = state_machine.applied_index();
         let alone = applied.membership.voter_ids().all(|voter| voter == identity.member_id);
         let raft_config = raft_config(&config, alone)?;
         let network = Network::new(identity, config.transport.clone());
@@ -190,9 +191,9 @@ impl<E: Engine> Node<E> {
         let heard = Heard::default();
         let leader = leader::watch(&raft, identity.member_id, heard.clone(), election_timeout);
         let links = Links::new(identity, config.transport);
-        let proposer = Proposer::start(raft.clone(), leader.clone(), links.clone());
+        let proposer = Proposer::start(raft.clone(), leader.clone(), links.clone(), applied_index.clone());
         let timeout = request_timeout(election_timeout);
-        let reads = ReadIndex::new(raft.clone(), leader.clone(), links.clone(), timeout);
+        let reads = ReadIndex::new(raft.clone(), leader.clone(), links.clone(), applied_index, timeout);
         let node = Self { identity, raft, log, proposer, reads, leader, heard, links, keeper, changing, tender };
         node.found(&config.founding, &config.cluster_token).await?;
         Ok(node)

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use openraft::Raft;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::leader::LeaderWatch;
 use super::links::Links;
@@ -66,7 +66,12 @@ impl Drop for Client {
 
 impl Proposer {
     /// Starts proposing to `raft`. The task ends when the last clone of the proposer is gone.
-    pub fn start<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, leader: LeaderWatch, links: Links) -> Self {
+    pub fn start<E: Engine>(
+        raft: Raft<TypeConfig, StateMachine<E>>,
+        leader: LeaderWatch,
+        links: Links,
+        applied: watch::Receiver<u64>,
+    ) -> Self {
         let (queue, proposals) = mpsc::channel(limits::PROPOSAL_QUEUE_COMMANDS);
         let (give_back, given_back) = mpsc::unbounded_channel();
         let run = Run {
@@ -74,6 +79,7 @@ impl Proposer {
             raft,
             leader,
             links,
+            applied,
             give_back,
             given_back,
             in_flight: Arc::new(Semaphore::new(limits::PROPOSED_BATCHES)),
@@ -214,6 +220,8 @@ struct Run<E: Engine> {
     raft: Raft<TypeConfig, StateMachine<E>>,
     leader: LeaderWatch,
     links: Links,
+    /// The index of the last entry applied here.
+    applied: watch::Receiver<u64>,
     /// What was certainly not proposed, to be tried again; bounded by `in_flight`.
     give_back: mpsc::UnboundedSender<Bundle>,
     given_back: mpsc::UnboundedReceiver<Bundle>,
@@ -303,12 +311,12 @@ impl<E: Engine> Run<E> {
 
     fn forward(&self, bundle: Bundle, permit: OwnedSemaphorePermit, leader: Arc<dyn Link>) {
         let again = self.give_back.clone();
-        let mut applied = self.raft.watch_apply_progress();
+        let mut applied = self.applied.clone();
         tokio::spawn(async move {
             match leader.propose(bundle.batch.encode()).await {
                 Ok(Proposed { index, replies }) => {
                     // Whoever is answered reads here what it wrote.
-                    let here = applied.wait_until(|applied| applied.is_some_and(|applied| applied.index >= index));
+                    let here = applied.wait_for(|applied| *applied >= index);
                     if matches!(tokio::time::timeout(limits::FORWARD_TIMEOUT, here).await, Ok(Ok(_))) {
                         bundle.answer(replies);
                     } else {

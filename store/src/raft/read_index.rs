@@ -11,6 +11,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::{Raft, RaftMetrics, ReadPolicy};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::leader::LeaderWatch;
 use super::links::Links;
@@ -78,19 +79,32 @@ struct Source<E: Engine> {
     raft: Raft<TypeConfig, StateMachine<E>>,
     leader: LeaderWatch,
     links: Links,
+    /// The index of the last entry applied here.
+    applied: watch::Receiver<u64>,
 }
 
 impl<E: Engine> Clone for Source<E> {
     fn clone(&self) -> Self {
-        Self { raft: self.raft.clone(), leader: self.leader.clone(), links: self.links.clone() }
+        Self {
+            raft: self.raft.clone(),
+            leader: self.leader.clone(),
+            links: self.links.clone(),
+            applied: self.applied.clone(),
+        }
     }
 }
 
 impl<E: Engine> ReadIndex<E> {
     /// Rounds of `raft`.
-    pub fn new(raft: Raft<TypeConfig, StateMachine<E>>, leader: LeaderWatch, links: Links, timeout: Duration) -> Self {
+    pub fn new(
+        raft: Raft<TypeConfig, StateMachine<E>>,
+        leader: LeaderWatch,
+        links: Links,
+        applied: watch::Receiver<u64>,
+        timeout: Duration,
+    ) -> Self {
         let metrics = raft.metrics();
-        let source = Source { raft, leader, links };
+        let source = Source { raft, leader, links, applied };
         Self { source, metrics, timeout, reads: Arc::default(), confirmations: Arc::default() }
     }
 
@@ -166,9 +180,8 @@ impl<E: Engine> Source<E> {
             LinkError::Refused(error) => error,
             LinkError::Unreachable(_) | LinkError::Lost(_) => StoreError::NoLeader,
         })?;
-        let mut applied = self.raft.watch_apply_progress();
-        let here = applied.wait_until(|applied| applied.is_some_and(|applied| applied.index >= index)).await;
-        here.map(drop).map_err(|_| StoreError::Stopped)
+        let mut applied = self.applied.clone();
+        applied.wait_for(|applied| *applied >= index).await.map(drop).map_err(|_| StoreError::Stopped)
     }
 }
 

@@ -12,6 +12,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
 use openraft::{EntryPayload, OptionalSend};
 use pintle_proto::mvccpb::Event;
 use prost::Message;
+use tokio::sync::watch;
 
 use super::record::{self, LogIdRecord, MembershipRecord};
 use super::snapshot::{SnapshotBuilder, SnapshotData, SnapshotMeta, Source};
@@ -73,6 +74,11 @@ impl Applied {
         Ok(Self { last: last.map(Into::into), membership: membership.unwrap_or_default() })
     }
 
+    /// The index of that entry; 0 when there is none.
+    pub fn index(&self) -> u64 {
+        self.last.map_or(0, |id| id.index)
+    }
+
     pub(super) fn store(&self, batch: &mut WriteBatch) {
         if let Some(last) = &self.last {
             batch.put(Column::Meta, APPLIED, LogIdRecord::from(last).encode_to_vec());
@@ -86,6 +92,8 @@ pub struct StateMachine<E> {
     mvcc: Arc<Mvcc<E>>,
     source: Source<E>,
     applied: Applied,
+    /// The index of the last entry in the state, however it got there.
+    index: watch::Sender<u64>,
     observer: Box<dyn Observer>,
 }
 
@@ -94,7 +102,13 @@ impl<E: Engine> StateMachine<E> {
     pub fn open(source: Source<E>, observer: Box<dyn Observer>) -> Result<Self, EngineError> {
         let mvcc = source.mvcc().clone();
         let applied = Applied::load(&**mvcc.engine())?;
-        Ok(Self { mvcc, source, applied, observer })
+        let index = watch::Sender::new(applied.index());
+        Ok(Self { mvcc, source, applied, index, observer })
+    }
+
+    /// Follows the index of the last entry that can be read in the state.
+    pub fn applied_index(&self) -> watch::Receiver<u64> {
+        self.index.subscribe()
     }
 
     fn meta(&self) -> SnapshotMeta {
@@ -116,6 +130,7 @@ impl<E: Engine> StateMachine<E> {
         METRICS.applied(round.len(), METRICS.commits.observe_since(began));
         self.applied = applied;
         self.tell(round, outcomes);
+        self.index.send_replace(self.applied.index());
         Ok(())
     }
 
@@ -199,7 +214,9 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
             return Err(io::Error::other("a snapshot has reached another entry than it says"));
         }
         self.applied = received;
-        self.observer.replaced().map_err(io::Error::other)
+        self.observer.replaced().map_err(io::Error::other)?;
+        self.index.send_replace(self.applied.index());
+        Ok(())
     }
 
     async fn get_current_snapshot(
