@@ -2,7 +2,7 @@
 
 use std::fs::Permissions;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -100,14 +100,15 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Box<dyn Connection>> {
+    /// The next connection, and the address it comes from unless that is this machine's file system.
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Connection>, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), Some(address.ip())))
             }
-            Self::Unix(listener, _) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener, _) => Ok((Box::new(listener.accept().await?.0), None)),
         }
     }
 }

@@ -11,6 +11,7 @@ mod health;
 mod listener;
 mod members;
 mod metrics;
+mod residence;
 mod server;
 
 pub use access::{Access, Allowed};

@@ -1,6 +1,7 @@
 //! Serves a store on a listener: gRPC and plain HTTP, HTTP/1 and HTTP/2, on one port.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::gateway::{self, is_gateway};
 use super::health;
 use super::listener::{BindError, Connection, Listener};
 use super::members;
+use super::residence;
 use crate::grpc::{Body, CommonName, Services, is_grpc};
 use crate::limits::{
     DEFAULT_CONCURRENT_STREAMS, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_PING_INTERVAL,
@@ -170,9 +172,8 @@ async fn run(listener: Listener, tls: Option<ServerTls>, handler: Handler, stop:
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok(stream) => {
-                let lenient = matches!(listener, Listener::Unix(..));
-                connections.spawn(serve_connection(stream, lenient, tls.clone(), handler.clone(), stop.clone()));
+            Ok((stream, address)) => {
+                connections.spawn(serve_connection(stream, address, tls.clone(), handler.clone(), stop.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: give connections a moment to end.
@@ -191,7 +192,7 @@ async fn run(listener: Listener, tls: Option<ServerTls>, handler: Handler, stop:
 
 async fn serve_connection(
     stream: Box<dyn Connection>,
-    lenient: bool,
+    address: Option<IpAddr>,
     tls: Option<ServerTls>,
     handler: Handler,
     stop: CancellationToken,
@@ -203,15 +204,23 @@ async fn serve_connection(
             match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, accepted).await {
                 Ok(Ok(stream)) => {
                     let chain = stream.get_ref().1.peer_certificates();
+                    if handler.is_for_members()
+                        && tls.checks_addresses()
+                        && let (Some(leaf), Some(address)) = (chain.and_then(<[_]>::first), address)
+                        && !residence::fits(leaf, address).await
+                    {
+                        return tracing::warn!(%address, "rejected a member whose certificate names another address");
+                    }
                     let name = if handler.settings.certificates_name_users { common_name::of(chain) } else { None };
                     (Box::new(stream), Client { secure: true, name })
                 }
-                Ok(Err(error)) => return tracing::warn!(%error, "rejected connection on client endpoint"),
+                Ok(Err(error)) => return tracing::warn!(%error, "rejected a connection: the TLS handshake failed"),
                 Err(_) => return tracing::debug!("TLS handshake took too long"),
             }
         }
     };
-    if lenient {
+    // On Unix sockets, Go's clients name them.
+    if address.is_none() {
         serve_http(LenientAuthority::new(stream), client, handler, stop).await;
     } else {
         serve_http(stream, client, handler, stop).await;
@@ -263,6 +272,10 @@ async fn serve_http(stream: impl Connection, client: Client, handler: Handler, s
 }
 
 impl Handler {
+    fn is_for_members(&self) -> bool {
+        matches!(self.answers, Answers::Peers(_))
+    }
+
     async fn answer(&self, request: Request<Incoming>, secure: bool) -> Response<Body> {
         match &self.answers {
             Answers::Clients(services) if self.settings.traffic != Traffic::Http && is_grpc(request.headers()) => {

@@ -33,6 +33,11 @@ impl ServerTls {
         Reloading::load(settings, server_config).map(|loaded| Self(Arc::new(loaded)))
     }
 
+    /// Whether a member's certificate must name the address that it connects from.
+    pub fn checks_addresses(&self) -> bool {
+        !self.0.settings.skip_client_san_verification
+    }
+
     /// The configuration for the next handshake.
     pub fn current(&self) -> Arc<ServerConfig> {
         self.0.current()

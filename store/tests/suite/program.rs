@@ -1,5 +1,6 @@
 //! `pintle-store` as a process: its flags, its start and its end, and the real etcdctl if the machine has one.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -15,10 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running program. Killed when dropped.
 pub struct Program {
     child: Child,
+    /// Where it serves clients.
     pub address: String,
+    /// Where else it serves, by what it says of that in its log.
+    pub places: HashMap<String, String>,
+    /// What it said before it was ready.
+    pub said: String,
 }
 
-fn command(directory: &Path) -> Command {
+pub fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pintle-store"));
     command
         .arg("--data-dir")
@@ -32,23 +38,28 @@ fn command(directory: &Path) -> Command {
 impl Program {
     /// Starts on a free port and waits until it is ready.
     pub fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let mut command = command(directory);
-        command.args(["--listen-client-urls=http://127.0.0.1:0", "--listen-peer-urls=http://127.0.0.1:0"]);
-        let child = command.args(arguments).spawn().unwrap();
-        let mut program = Self { child, address: String::new() };
+        Self::run(command(directory).arg("--listen-client-urls=http://127.0.0.1:0").args(arguments))
+    }
+
+    /// Starts a command and waits until it is ready.
+    pub fn run(command: &mut Command) -> Self {
+        let child = command.spawn().unwrap();
+        let mut program = Self { child, address: String::new(), places: HashMap::new(), said: String::new() };
         let log = BufReader::new(program.child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         // Reads to the end, so that the program never waits for its log.
         thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         let deadline = Instant::now() + PATIENCE;
-        let mut seen = String::new();
         while program.address.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = lines.recv_timeout(left).unwrap_or_else(|_| panic!("not ready; it said:\n{seen}"));
-            seen.extend([&line, "\n"]);
-            if line.contains("ready to serve client requests") {
-                let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-                line["address"].as_str().unwrap().clone_into(&mut program.address);
+            let line = lines.recv_timeout(left).unwrap_or_else(|_| panic!("not ready; it said:\n{}", program.said));
+            program.said.extend([&line, "\n"]);
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+            let (Some(message), Some(address)) = (line["message"].as_str(), line["address"].as_str()) else { continue };
+            if message == "ready to serve client requests" {
+                address.clone_into(&mut program.address);
+            } else {
+                program.places.insert(message.to_owned(), address.to_owned());
             }
         }
         program
@@ -58,7 +69,7 @@ impl Program {
         self.child.id()
     }
 
-    fn get(&self, path: &str) -> String {
+    pub fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
         let mut answer = String::new();
@@ -89,7 +100,7 @@ impl Drop for Program {
 }
 
 /// Runs it, expecting that it refuses to start, and returns its only line.
-fn refusal(directory: &Path, arguments: &[&str]) -> String {
+pub fn refusal(directory: &Path, arguments: &[&str]) -> String {
     let output = command(directory).arg("--log-level=error").args(arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
