@@ -272,3 +272,6 @@ pub const PEER_FILE_CHUNK_BYTES: usize = 256 << 10;
 
 /// Files that a snapshot may have.
 pub const SNAPSHOT_FILES: usize = 64 << 10;
+
+/// Characters of a name, sent by somebody who is not known, that are logged.
+pub const LOGGED_NAME_CHARS: usize = 64;

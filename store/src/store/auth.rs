@@ -178,7 +178,8 @@ impl Store {
                 return Err(StoreError::AuthNotEnabled);
             }
             self.check_password(&rules, &request).await.inspect_err(|error| {
-                tracing::warn!(user = request.name, %error, "authentication refused");
+                let user: String = request.name.chars().take(limits::LOGGED_NAME_CHARS).collect();
+                tracing::warn!(user, %error, "authentication refused");
             })?;
             let token = self.new_token(&request.name, &rules).await?;
             // What was checked may have changed before the token was issued; then it is checked again.

@@ -28,8 +28,13 @@ pub struct AuthFlags {
 impl AuthFlags {
     /// What they say of how to open the store.
     pub fn configure(&self, config: &mut StoreConfig) -> Result<(), FlagError> {
+        // As in etcd, no time is the default.
+        let simple_ttl = match self.auth_token_ttl {
+            0 => limits::SIMPLE_TOKEN_TTL,
+            seconds => Duration::from_secs(seconds),
+        };
         config.auth = AuthConfig {
-            tokens: auth_token::parse(&self.auth_token, Duration::from_secs(self.auth_token_ttl))?,
+            tokens: auth_token::parse(&self.auth_token, simple_ttl)?,
             // As in etcd, a strength that cannot be is the default.
             bcrypt_cost: if (4..=31).contains(&self.bcrypt_cost) { self.bcrypt_cost } else { limits::BCRYPT_COST },
         };
