@@ -131,7 +131,7 @@ pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
 pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Changes that are looked at in one go when dropping what was compacted: writers wait for one such piece at most.
-pub const PRUNE_CHANGES: usize = 1000;
+pub const PRUNE_CHANGES: usize = 250;
 
 /// How long dropping what was compacted rests after each piece, in times that the piece took.
 pub const PRUNE_REST: u32 = 3;

@@ -160,6 +160,7 @@ impl Measuring<'_> {
         let mut samples = Vec::new();
         for subject in std::mem::take(subjects) {
             self.bar.set_message(format!("{}: {title}", subject.clients.endpoint()));
+            subject.settle().await?;
             let (subject, sample) = subject.restart().await?;
             subjects.push(subject);
             samples.push(sample);
@@ -176,6 +177,7 @@ impl Measuring<'_> {
         let mut during = Vec::new();
         for subject in subjects {
             self.bar.set_message(format!("{}: {title}", subject.clients.endpoint()));
+            subject.settle().await?;
             quiet.push(self.paced(subject, async { tokio::time::sleep(2 * SHORTEST_WATCH).await }).await?);
             let kv = subject.clients.kv(0);
             let compacting = async {

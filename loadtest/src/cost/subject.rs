@@ -1,6 +1,7 @@
 //! One of the servers that are compared.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::error::BenchError;
 use crate::measure::{Sample, Stopwatch, Tally};
@@ -40,6 +41,21 @@ impl Subject {
         tally.count(begun.elapsed(), result);
         let sample = Stopwatch::start(&subject.processes)?.stop(tally)?;
         Ok((subject, sample))
+    }
+
+    /// Returns once it does nothing any more by itself, such as sorting what was written, or when that takes very long.
+    pub async fn settle(&self) -> Result<(), BenchError> {
+        const LOOK: Duration = Duration::from_secs(1);
+        const IDLE: Duration = Duration::from_millis(50);
+        const LOOKS: usize = 60;
+        for _ in 0..LOOKS {
+            let before = self.processes.cpu()?;
+            tokio::time::sleep(LOOK).await;
+            if self.processes.cpu()?.saturating_sub(before) <= IDLE {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Ends it.

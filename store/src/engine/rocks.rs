@@ -294,7 +294,11 @@ fn column_options(column: Column, memory: &Memory) -> Options {
     // Most columns hold next to nothing; each would take the default of an eighth of its write buffer at once.
     options.set_arena_block_size(64 * 1024);
     options.set_write_buffer_size(memory.write_buffer_bytes.max(1024 * 1024));
-    options.set_compression_type(DBCompressionType::Lz4);
+    // What was just flushed is soon read and merged: compressing it then would be done twice. The log does not live longer.
+    options.set_compression_per_level(&match column {
+        Column::Log => [DBCompressionType::None; 2],
+        _ => [DBCompressionType::None, DBCompressionType::Lz4],
+    });
     options.set_level_compaction_dynamic_level_bytes(true);
     options
 }
