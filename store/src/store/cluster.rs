@@ -161,7 +161,11 @@ impl Store {
             return self.change_members_here(change.clone()).await;
         }
         match self.ask_leader(Call::ChangeMembers(to_message(change))).await? {
-            Answer::ChangeMembers(list) => Ok(list.members),
+            Answer::ChangeMembers(list) => {
+                // Who asks this member next is to see the change.
+                self.read_index().await?;
+                Ok(list.members)
+            }
             _ => Err(StoreError::MalformedPeerMessage),
         }
     }
