@@ -11,12 +11,14 @@ use etcd_client::{Client, ConnectOptions, GetOptions, WatchOptions};
 use tempfile::TempDir;
 
 /// Long enough for an election on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Members as processes, by number.
-struct Cluster {
+pub(super) struct Cluster {
     directory: TempDir,
     token: &'static str,
+    /// Flags of all members.
+    flags: &'static [&'static str],
     peers: Vec<u16>,
     clients: Vec<u16>,
     running: Vec<Option<Child>>,
@@ -29,10 +31,16 @@ fn free_port() -> u16 {
 
 impl Cluster {
     /// Starts `members`, all at once.
-    fn start(members: usize) -> Self {
+    pub(super) fn start(members: usize) -> Self {
+        Self::start_with(members, &[])
+    }
+
+    /// Starts `members` that all have these flags.
+    pub(super) fn start_with(members: usize, flags: &'static [&'static str]) -> Self {
         let mut cluster = Self {
             directory: TempDir::new().unwrap(),
             token: "test",
+            flags,
             peers: (0..members).map(|_| free_port()).collect(),
             clients: (0..members).map(|_| free_port()).collect(),
             running: (0..members).map(|_| None).collect(),
@@ -52,8 +60,54 @@ impl Cluster {
         self.spawn(member, &[&founders, &token]);
     }
 
+    /// Room for one more member, which does not run yet.
+    pub(super) fn reserve(&mut self) -> usize {
+        self.peers.push(free_port());
+        self.clients.push(free_port());
+        self.running.push(None);
+        self.running.len() - 1
+    }
+
+    /// Starts a member that was added to the cluster.
+    pub(super) fn join(&mut self, member: usize) {
+        let url = |(number, port)| format!("m{number}=http://127.0.0.1:{port}");
+        let members: Vec<String> = self.peers.iter().enumerate().map(url).collect();
+        let token = format!("--initial-cluster-token={}", self.token);
+        let cluster = format!("--initial-cluster={}", members.join(","));
+        self.spawn(member, &[&cluster, &token, "--initial-cluster-state=existing"]);
+    }
+
+    /// Where other members reach a member.
+    pub(super) fn peer_url(&self, member: usize) -> String {
+        format!("http://127.0.0.1:{}", self.peers[member])
+    }
+
+    /// Where clients reach a member.
+    pub(super) fn client_url(&self, member: usize) -> String {
+        format!("http://127.0.0.1:{}", self.clients[member])
+    }
+
+    /// Stops a member as an administrator does.
+    pub(super) async fn stop(&mut self, member: usize) {
+        let id = self.running[member].as_ref().unwrap().id();
+        assert!(Command::new("kill").arg("-TERM").arg(id.to_string()).status().unwrap().success());
+        self.ends(member, "").await;
+    }
+
+    /// Waits until a member has ended by itself and checks what it said.
+    pub(super) async fn ends(&mut self, member: usize, said: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.running[member].as_mut().unwrap().try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "member {member} does not end");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.running[member] = None;
+        let log = std::fs::read_to_string(self.path(member).with_extension("log")).unwrap();
+        assert!(log.contains(said), "{log}");
+    }
+
     /// Starts a member from its disk: what it once was told of the others it does not need again.
-    fn restart(&mut self, member: usize) {
+    pub(super) fn restart(&mut self, member: usize) {
         self.spawn(member, &[]);
     }
 
@@ -68,6 +122,7 @@ impl Cluster {
             .arg(format!("--advertise-client-urls=http://127.0.0.1:{client}"))
             .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer}"))
             .arg(format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"))
+            .args(self.flags)
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(log.unwrap())
@@ -75,19 +130,19 @@ impl Cluster {
         self.running[member] = Some(child.unwrap());
     }
 
-    fn path(&self, member: usize) -> std::path::PathBuf {
+    pub(super) fn path(&self, member: usize) -> std::path::PathBuf {
         self.directory.path().join(format!("m{member}"))
     }
 
     /// Kills a member as a power failure would.
-    fn kill(&mut self, member: usize) {
+    pub(super) fn kill(&mut self, member: usize) {
         let mut child = self.running[member].take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// A client of one member, once that serves.
-    async fn client(&self, member: usize) -> Client {
+    pub(super) async fn client(&self, member: usize) -> Client {
         self.client_that(member, ConnectOptions::new()).await
     }
 
@@ -103,7 +158,7 @@ impl Cluster {
     }
 
     /// Which member leads, in whose eyes does not matter.
-    async fn leader(&self) -> usize {
+    pub(super) async fn leader(&self) -> usize {
         let alive: Vec<usize> = (0..self.running.len()).filter(|member| self.running[*member].is_some()).collect();
         eventually("somebody leads", || async {
             for member in &alive {
@@ -135,7 +190,7 @@ impl Drop for Cluster {
 }
 
 /// Tries until something is there.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+pub(super) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = attempt().await {
@@ -147,12 +202,12 @@ async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: i
 }
 
 /// Puts a key, again if a leader was lost over it.
-async fn put(client: &mut Client, key: &str, value: &str) {
+pub(super) async fn put(client: &mut Client, key: &str, value: &str) {
     let client = &*client;
     eventually("a write is acknowledged", || async { client.clone().put(key, value, None).await.ok() }).await;
 }
 
-async fn get(client: &mut Client, key: &str) -> Option<String> {
+pub(super) async fn get(client: &mut Client, key: &str) -> Option<String> {
     let response = client.get(key, None).await.unwrap();
     response.kvs().first().map(|kv| kv.value_str().unwrap().to_owned())
 }
@@ -329,6 +384,7 @@ async fn a_member_of_another_cluster_is_refused() {
     let mut strangers = Cluster {
         directory: TempDir::new().unwrap(),
         token: "another",
+        flags: &[],
         peers: vec![cluster.peers[0], free_port()],
         clients: vec![0, free_port()],
         running: vec![None, None],

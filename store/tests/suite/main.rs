@@ -20,6 +20,7 @@ mod http_client;
 mod json;
 mod lock;
 mod metrics;
+mod members;
 mod model;
 mod program;
 mod recovery;

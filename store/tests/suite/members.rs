@@ -170,7 +170,7 @@ async fn history_is_compacted_by_itself() {
         put(&mut client, "a", &value.to_string()).await;
     }
     eventually("an old revision is compacted", || async {
-        let compacted = client.clone().hash_kv(0).await.ok()?.compact_revision();
+        let compacted = client.clone().hash_kv(0).await.ok()?.compact_version();
         (compacted > 1).then_some(())
     })
     .await;
