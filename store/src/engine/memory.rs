@@ -25,6 +25,13 @@ impl MemoryEngine {
     }
 }
 
+impl Clone for MemoryEngine {
+    /// A copy that goes its own way from here.
+    fn clone(&self) -> Self {
+        Self { columns: RwLock::new(self.columns.read().clone()) }
+    }
+}
+
 /// A frozen copy of a [`MemoryEngine`].
 pub struct MemorySnapshot {
     columns: Columns,
