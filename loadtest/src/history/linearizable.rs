@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use pintle_proto::etcdserverpb as pb;
 
-use super::model::{State, without_headers};
+use super::model::{State, comparable};
 use super::replay::Replay;
 use super::search::{Interval, Model, Step, Verdict, search};
 use super::{Guarantee, Operation, Outcome, Request, Response, Violation};
@@ -129,7 +129,9 @@ impl Store<'_> {
     fn run(&self, state: &State, operation: &Operation, answer: Option<&Response>) -> Step<State> {
         let effect = state.apply(&operation.request);
         let fits = answer.is_none_or(|answer| {
-            answer.revision() == effect.state.revision && without_headers(answer) == effect.response
+            let request = &operation.request;
+            answer.revision() == effect.state.revision
+                && comparable(request, answer) == comparable(request, &effect.response)
         });
         if !fits {
             return Step::Impossible;
@@ -173,7 +175,13 @@ fn read_right(history: &[Operation], replay: &Replay) -> Result<(), Violation> {
         };
         let header = answer.header.as_ref().map_or(0, |header| header.revision);
         let revision = past_revision(&operation.request).unwrap_or(header);
-        let right = |state: State| state.select(request) == (answer.kvs.clone(), answer.count);
+        let present = pb::RangeRequest { revision: 0, ..request.clone() };
+        let present = Request::Range(present);
+        let right = |state: State| {
+            let Response::Range(expected) = comparable(&present, &state.apply(&present).response) else { return false };
+            let Response::Range(told) = comparable(&present, &Response::Range(answer.clone())) else { return false };
+            (expected.kvs, expected.count) == (told.kvs, told.count)
+        };
         if !replay.state(revision).is_some_and(right) {
             let text = format!("not what was there at revision {revision}:\n> {}", line(operation));
             return Err(Guarantee::Linearizable.broken(text));

@@ -215,9 +215,13 @@ fn holds_for(compare: &pb::Compare, kv: &KeyValue) -> bool {
     }
 }
 
-/// The answer without its headers, those inside a transaction's answer included: they tell of the member that answered.
-pub fn without_headers(response: &Response) -> Response {
+/// What of an answer does not depend on who gives it: no headers, those inside a transaction's answer included; and where
+/// keys alone were asked for no leases, which etcd tells in some versions and not in others.
+pub fn comparable(request: &Request, response: &Response) -> Response {
     let mut response = response.clone();
+    if let (Request::Range(pb::RangeRequest { keys_only: true, .. }), Response::Range(range)) = (request, &mut response) {
+        range.kvs.iter_mut().for_each(|kv| kv.lease = 0);
+    }
     match &mut response {
         Response::Put(response) => response.header = None,
         Response::DeleteRange(response) => response.header = None,

@@ -160,6 +160,7 @@ impl Cluster {
             snapshots: directory.clone(),
             log_bounds: LogBounds { max_entries: LOG_ENTRIES, keep_entries: LOG_ENTRIES / 3, ..LogBounds::default() },
             log_disk: LogDisk::Simulated(Arc::new(move || world.sync_time())),
+            force_new_cluster: false,
             heartbeat_millis: 100,
             election_millis: 1000,
         };

@@ -98,7 +98,8 @@ async fn judge(cluster: &Cluster, world: &World, history: &[Operation]) -> Resul
     // What clients had given up waiting for may still come.
     let agreed = async {
         loop {
-            let standing: Vec<_> = (0..cluster.size()).map(|number| cluster.machine(number).unwrap().standing()).collect();
+            let standing: Vec<_> =
+                (0..cluster.size()).map(|number| cluster.machine(number).unwrap().standing()).collect();
             if standing.iter().all(|one| *one == standing[0] && one.0 >= replay.last()) {
                 return;
             }

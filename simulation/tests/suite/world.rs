@@ -16,9 +16,10 @@ use pintle_proto::peerpb;
 use pintle_store::apply::Entry;
 use pintle_store::error::StoreError;
 use pintle_store::raft::network::{
-    AppendRequest, AppendResult, Link, LinkError, Proposed, SnapshotFiles, TransferRequest, TransferResponse, Transport,
-    VoteRequest, VoteResponse,
+    AppendRequest, AppendResult, Link, LinkError, Proposed, SnapshotFiles, TransferRequest, TransferResponse,
+    Transport, VoteRequest, VoteResponse,
 };
+use pintle_store::raft::node::Identity;
 use pintle_store::raft::{Member, Vote};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -148,7 +149,7 @@ pub struct Wires {
 }
 
 impl Transport for Wires {
-    fn connect(&self, id: u64, _member: &Member) -> Arc<dyn Link> {
+    fn connect(&self, _from: Identity, id: u64, _member: &Member) -> Arc<dyn Link> {
         Arc::new(Wire { world: self.world.clone(), from: self.from, to: id })
     }
 }
