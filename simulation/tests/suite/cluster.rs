@@ -74,6 +74,12 @@ impl Machine {
         })
     }
 
+    /// How it stands, for a report.
+    pub fn describe(&self) -> String {
+        let stopped = futures::FutureExt::now_or_never(self.node.stopped());
+        format!("{:x}: {:?}, stopped: {stopped:?}", self.node.identity().member_id, self.node.standing())
+    }
+
     /// The revision that it has come to, and the hash of everything.
     pub fn standing(&self) -> (i64, u32) {
         let view = self.mvcc.view().unwrap();

@@ -91,7 +91,10 @@ async fn heal(cluster: &mut Cluster, world: &World) {
 
 async fn judge(cluster: &Cluster, world: &World, history: &[Operation]) -> Result<(), Violation> {
     if !cluster.recovers().await {
-        return Err(Guarantee::Durable.broken("the cluster does not serve again though nothing stands in its way"));
+        let standing: Vec<_> =
+            (0..cluster.size()).filter_map(|number| cluster.machine(number)).map(|one| one.describe()).collect();
+        let text = format!("the cluster does not serve again though nothing stands in its way:\n{}", standing.join("\n"));
+        return Err(Guarantee::Durable.broken(text));
     }
     let replay = Replay::of(world.account()?)?;
     linearizable::check(history, Some(&replay))?;
