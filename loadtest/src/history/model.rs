@@ -219,7 +219,8 @@ fn holds_for(compare: &pb::Compare, kv: &KeyValue) -> bool {
 /// keys alone were asked for no leases, which etcd tells in some versions and not in others.
 pub fn comparable(request: &Request, response: &Response) -> Response {
     let mut response = response.clone();
-    if let (Request::Range(pb::RangeRequest { keys_only: true, .. }), Response::Range(range)) = (request, &mut response) {
+    if let (Request::Range(pb::RangeRequest { keys_only: true, .. }), Response::Range(range)) = (request, &mut response)
+    {
         range.kvs.iter_mut().for_each(|kv| kv.lease = 0);
     }
     match &mut response {

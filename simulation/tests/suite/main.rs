@@ -1,6 +1,7 @@
 //! The simulator: many schedules of faults, each from a seed that a failure prints.
 //!
-//! `PINTLE_SIMULATIONS` says how many schedules to run, `PINTLE_SIMULATION_SEED` the first one's seed.
+//! `PINTLE_SIMULATIONS` says how many schedules to run, `PINTLE_SIMULATION_SEED` the first one's seed, `RUST_LOG` what the
+//! members tell of themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod cluster;
@@ -15,6 +16,8 @@ fn setting(name: &str) -> Option<u64> {
 
 #[test]
 fn nothing_is_lost_whatever_happens() {
+    // Another test may have said it already.
+    let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
     let schedules = setting("PINTLE_SIMULATIONS").unwrap_or(8);
     let first = setting("PINTLE_SIMULATION_SEED").unwrap_or_else(rand::random);
     let (mut answered, mut unknown) = (0, 0);

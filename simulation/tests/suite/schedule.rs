@@ -93,7 +93,8 @@ async fn judge(cluster: &Cluster, world: &World, history: &[Operation]) -> Resul
     if !cluster.recovers().await {
         let standing: Vec<_> =
             (0..cluster.size()).filter_map(|number| cluster.machine(number)).map(|one| one.describe()).collect();
-        let text = format!("the cluster does not serve again though nothing stands in its way:\n{}", standing.join("\n"));
+        let text =
+            format!("the cluster does not serve again though nothing stands in its way:\n{}", standing.join("\n"));
         return Err(Guarantee::Durable.broken(text));
     }
     let replay = Replay::of(world.account()?)?;
