@@ -76,11 +76,11 @@ fn wrote_in(txn: &pb::TxnResponse) -> bool {
 
 /// Every revision that was acknowledged is in the account.
 fn durable(history: &[Operation], replay: &Replay) -> Result<(), Violation> {
-    let last = replay.last();
-    let lost = history.iter().find(|operation| operation.answer().is_some_and(|answer| answer.revision() > last));
+    let end = replay.last();
+    let lost = history.iter().find(|operation| operation.answer().is_some_and(|answer| answer.revision() > end));
     lost.map_or(Ok(()), |lost| {
         Err(Guarantee::Durable
-            .broken(format!("the account ends at revision {last}, but it was answered:\n  {}", line(lost))))
+            .broken(format!("the account ends at revision {end}, but it was answered:\n  {}", line(lost))))
     })
 }
 
@@ -204,14 +204,17 @@ mod tests {
     use super::super::workload::tests::{concurrent, sequential};
     use super::*;
 
-    fn header(revision: i64) -> Option<pb::ResponseHeader> {
-        Some(pb::ResponseHeader { revision, ..pb::ResponseHeader::default() })
+    fn header(revision: i64) -> pb::ResponseHeader {
+        pb::ResponseHeader { revision, ..pb::ResponseHeader::default() }
     }
 
     fn put(invoked: u64, returned: u64, value: &'static str, revision: Option<i64>) -> Operation {
         let request = Request::Put(pb::PutRequest { key: "k".into(), value: value.into(), ..Default::default() });
         let outcome = revision.map_or(Outcome::Unknown, |revision| {
-            Outcome::Answered(Box::new(Response::Put(pb::PutResponse { header: header(revision), prev_kv: None })))
+            Outcome::Answered(Box::new(Response::Put(pb::PutResponse {
+                header: Some(header(revision)),
+                prev_kv: None,
+            })))
         });
         Operation { client: 0, invoked_nanos: invoked, returned_nanos: returned, request, outcome }
     }
@@ -220,7 +223,7 @@ mod tests {
         let request = Request::Range(pb::RangeRequest { key: "k".into(), ..Default::default() });
         let state = writes.iter().fold(State::default(), |state, write| state.apply(&write.request).state);
         let Response::Range(mut response) = state.apply(&request).response else { unreachable!() };
-        response.header = header(revision);
+        response.header = Some(header(revision));
         let outcome = Outcome::Answered(Box::new(Response::Range(response)));
         Operation { client: 1, invoked_nanos: invoked, returned_nanos: returned, request, outcome }
     }
@@ -319,8 +322,7 @@ mod tests {
         match (kind, operation.answer()) {
             (0, Some(_)) => !is_serializable(&operation.request),
             (1, Some(Response::Range(response))) => !response.kvs.is_empty(),
-            (2, Some(Response::Txn(_))) => true,
-            (3, Some(Response::DeleteRange(_))) => true,
+            (2, Some(Response::Txn(_))) | (3, Some(Response::DeleteRange(_))) => true,
             _ => false,
         }
     }

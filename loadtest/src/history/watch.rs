@@ -248,7 +248,9 @@ mod tests {
             });
             let forgotten = mutated(&|notes| {
                 let Note::Events { events, .. } = &mut notes[previous.unwrap()] else { unreachable!() };
-                events.iter_mut().for_each(|event| event.prev_kv = None);
+                for event in events {
+                    event.prev_kv = None;
+                }
             });
             prop_assert_eq!(forgotten, Guarantee::PrevKv);
             if let Some(several) = good.notes.iter().position(|note| {

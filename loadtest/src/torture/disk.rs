@@ -42,8 +42,8 @@ impl Disks {
             let made = File::create(&image).and_then(|file| file.set_len(DISK_BYTES));
             let made = made.and_then(|()| fs::create_dir(disks.mounted(member)));
             made.map_err(|error| unavailable(&error))?;
-            let make = format!("mkfs.ext4 -q -F -m 0 {}", image.display());
-            run(&make).and_then(|()| disks.mount(member)).map_err(|error| unavailable(&error))?;
+            let format = format!("mkfs.ext4 -q -F -m 0 {}", image.display());
+            run(&format).and_then(|()| disks.mount(member)).map_err(|error| unavailable(&error))?;
         }
         Ok(disks)
     }

@@ -3,6 +3,7 @@
 //! `PINTLE_SIMULATIONS` says how many schedules to run, `PINTLE_SIMULATION_SEED` the first one's seed, `RUST_LOG` what the
 //! members tell of themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "how much was tried is what a run is for")]
 
 mod cluster;
 mod disk;

@@ -5,19 +5,15 @@ use pintle_proto::etcdserverpb as pb;
 
 use crate::engine::schema::meta;
 use crate::engine::{Column, Reader};
-use crate::error::Result;
 use crate::mvcc::Writer;
 use crate::mvcc::range::header;
 
-pub(super) fn downgrade<R: Reader>(
-    writer: &mut Writer<'_, R>,
-    info: &pb::DowngradeInfo,
-) -> Result<pb::DowngradeResponse> {
+pub(super) fn downgrade<R: Reader>(writer: &mut Writer<'_, R>, info: &pb::DowngradeInfo) -> pb::DowngradeResponse {
     let key = Bytes::from_static(meta::DOWNGRADE);
     if info.enabled {
         writer.overlay().put(Column::Meta, key, Bytes::copy_from_slice(info.target_version.as_bytes()));
     } else {
         writer.overlay().delete(Column::Meta, key);
     }
-    Ok(pb::DowngradeResponse { header: header(writer.revision()), version: String::new() })
+    pb::DowngradeResponse { header: header(writer.revision()), version: String::new() }
 }

@@ -532,8 +532,7 @@ mod tests {
         let path = directory.path().join("state");
         let found = |key: &str| {
             let engine = RocksEngine::open_state(&path, &memory).unwrap();
-            let found = engine.snapshot().get(Column::Live, key.as_bytes()).unwrap().is_some();
-            found
+            engine.snapshot().get(Column::Live, key.as_bytes()).unwrap().is_some()
         };
         for (number, half_removed) in [(1, false), (2, true)] {
             let engine = RocksEngine::open_state(&path, &memory).unwrap();

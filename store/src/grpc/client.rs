@@ -42,19 +42,24 @@ pub async fn save_snapshot(
     let mut request = Request::new(pb::SnapshotRequest {});
     if let Some((name, password)) = user {
         let login = pb::AuthenticateRequest { name, password };
-        let token = AuthClient::new(channel.clone()).authenticate(login).await.map_err(refused)?.into_inner().token;
+        let token = AuthClient::new(channel.clone())
+            .authenticate(login)
+            .await
+            .map_err(|status| refused(&status))?
+            .into_inner()
+            .token;
         let token = AsciiMetadataValue::try_from(token).map_err(io::Error::other)?;
         request.metadata_mut().insert("token", token);
     }
     // A message may come with a little around its blob.
     let mut client = MaintenanceClient::new(channel).max_decoding_message_size(64 * SNAPSHOT_CHUNK_BYTES);
-    let mut chunks = client.snapshot(request).await.map_err(refused)?.into_inner();
+    let mut chunks = client.snapshot(request).await.map_err(|status| refused(&status))?.into_inner();
 
     let mut hash = Sha256::new();
     let mut version = String::new();
     // The last blob is the hash; so each is held back until the next has come.
     let mut held: Option<Bytes> = None;
-    while let Some(chunk) = chunks.try_next().await.map_err(refused)? {
+    while let Some(chunk) = chunks.try_next().await.map_err(|status| refused(&status))? {
         if let Some(blob) = held.replace(chunk.blob) {
             hash.update(&blob);
             out.write_all(&blob)?;
@@ -70,7 +75,7 @@ pub async fn save_snapshot(
     Ok(version)
 }
 
-fn refused(status: Status) -> io::Error {
+fn refused(status: &Status) -> io::Error {
     io::Error::other(status.message().to_owned())
 }
 

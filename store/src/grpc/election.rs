@@ -209,13 +209,12 @@ async fn observe(
     loop {
         let response = caller.range(first(prefix, SortOrder::Ascend)).await?;
         let mut header = response.header.unwrap_or_default();
-        let leader = match response.kvs.into_iter().next() {
-            Some(leader) => leader,
-            None => {
-                let (told_by, leader) = first_candidate(caller, prefix, header.revision).await?;
-                header = pb::ResponseHeader { revision: leader.mod_revision, ..told_by };
-                leader
-            }
+        let leader = if let Some(leader) = response.kvs.into_iter().next() {
+            leader
+        } else {
+            let (told_by, leader) = first_candidate(caller, prefix, header.revision).await?;
+            header = pb::ResponseHeader { revision: leader.mod_revision, ..told_by };
+            leader
         };
         let (key, next_revision) = (leader.key.clone(), header.revision + 1);
         tell(Some(header), leader).await?;

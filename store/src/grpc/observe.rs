@@ -68,15 +68,15 @@ const STATUS: &str = "grpc-status";
 pub struct Messages<B> {
     inner: B,
     prefixes: Prefixes,
-    messages: &'static Counter,
+    passed: &'static Counter,
     bytes: &'static Counter,
     /// The call that ends with this body.
     call: Option<Call>,
 }
 
 impl<B> Messages<B> {
-    fn new(inner: B, messages: &'static Counter, bytes: &'static Counter, call: Option<Call>) -> Self {
-        Self { inner, prefixes: Prefixes::default(), messages, bytes, call }
+    fn new(inner: B, passed: &'static Counter, bytes: &'static Counter, call: Option<Call>) -> Self {
+        Self { inner, prefixes: Prefixes::default(), passed, bytes, call }
     }
 }
 
@@ -91,7 +91,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Messages<B> {
             if let Some(data) = frame.data_ref() {
                 let seen = this.prefixes.pass(data);
                 if seen.messages > 0 {
-                    this.messages.add(seen.messages);
+                    this.passed.add(seen.messages);
                     this.bytes.add(seen.bytes);
                 }
             } else if let (Some(call), Some(trailers)) = (&mut this.call, frame.trailers_ref()) {

@@ -16,7 +16,7 @@ use crate::mvcc::{Head, Revision, compact};
 use crate::raft::ClusterState;
 use crate::version;
 
-/// Bytes and shape of the database that [`write`] makes of the same reader.
+/// Bytes and shape of the database that [`write()`] makes of the same reader.
 ///
 /// # Errors
 /// When the state cannot be read.

@@ -79,7 +79,10 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Buckets that end at `bounds`, which ascend; at most 24 of them.
+    /// Buckets that end at `bounds`, which ascend.
+    ///
+    /// # Panics
+    /// When there are more than 24 bounds; a histogram is a static, so the compiler finds that.
     pub const fn new(bounds: &'static [f64]) -> Self {
         assert!(bounds.len() < MAX_BUCKETS);
         Self { bounds, buckets: [const { AtomicU64::new(0) }; MAX_BUCKETS], sum: AtomicU64::new(0) }

@@ -14,8 +14,11 @@ use super::node::Identity;
 pub struct Links {
     identity: Identity,
     transport: Arc<dyn Transport>,
-    known: Arc<Mutex<HashMap<u64, (Member, Arc<dyn Link>)>>>,
+    known: Arc<Mutex<HashMap<u64, Known>>>,
 }
+
+/// Whom a link was made to, with the addresses of then.
+type Known = (Member, Arc<dyn Link>);
 
 impl Links {
     /// None yet, from the member that this node is.

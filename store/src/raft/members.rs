@@ -1,4 +1,4 @@
-//! Changing who belongs to the cluster, and who leads it: the leader's part. What may be done [`reconfigure`] says.
+//! Changing who belongs to the cluster, and who leads it: the leader's part. What may be done [`super::reconfigure`] says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl<E: Engine> Node<E> {
     /// [`StoreError::LeaderChanged`] when the change may yet be made.
     pub async fn change_members(&self, change: Change, rules: Rules) -> Result<BTreeMap<u64, Member>, StoreError> {
         loop {
-            let _turn = self.changing.lock().await;
+            let turn = self.changing.lock().await;
             let (cluster, known_at) = observe(&self.raft)?;
             // A change that a former leader began is ended first, in `tend`.
             if !cluster.changing {
@@ -37,7 +37,7 @@ impl<E: Engine> Node<E> {
                     Err(Refusal::For(error)) => return Err(error),
                 }
             }
-            drop(_turn);
+            drop(turn);
             tokio::time::sleep(MEMBER_CHANGE_RETRY).await;
         }
     }

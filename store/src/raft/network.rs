@@ -24,11 +24,11 @@ use crate::apply::Reply;
 use crate::engine::Engine;
 use crate::error::StoreError;
 
-/// Raft's AppendEntries.
+/// Raft's `AppendEntries`.
 pub type AppendRequest = openraft::raft::AppendEntriesRequest<TypeConfig>;
 /// What it is answered with.
 pub type AppendResult = StreamAppendResult<TypeConfig>;
-/// Raft's RequestVote.
+/// Raft's `RequestVote`.
 pub type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
 /// What it is answered with.
 pub type VoteResponse = openraft::raft::VoteResponse<TypeConfig>;
@@ -244,7 +244,7 @@ impl<E: Engine> RaftNetworkV2<TypeConfig> for Peer<E> {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let send = async {
+        let sending = async {
             let files = snapshot.snapshot.files().await.map_err(|error| {
                 tracing::error!(%error, "cannot make a snapshot for a follower");
                 LinkError::Unreachable(error.to_string())
@@ -253,7 +253,7 @@ impl<E: Engine> RaftNetworkV2<TypeConfig> for Peer<E> {
         };
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = send => match sent {
+            sent = sending => match sent {
                 Ok(vote) => Ok(SnapshotResponse::new(vote)),
                 Err(error) => {
                     tracing::warn!(%error, "a snapshot did not reach its follower; it will be resumed");

@@ -73,7 +73,7 @@ impl Proposer {
         applied: watch::Receiver<u64>,
     ) -> Self {
         let (queue, proposals) = mpsc::channel(limits::PROPOSAL_QUEUE_COMMANDS);
-        let (give_back, given_back) = mpsc::unbounded_channel();
+        let (give_back, returned) = mpsc::unbounded_channel();
         let run = Run {
             queue: Queue { arriving: proposals, waiting: VecDeque::new() },
             raft,
@@ -81,7 +81,7 @@ impl Proposer {
             links,
             applied,
             give_back,
-            given_back,
+            given_back: returned,
             in_flight: Arc::new(Semaphore::new(limits::PROPOSED_BATCHES)),
         };
         tokio::spawn(run.run());

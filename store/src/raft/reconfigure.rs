@@ -3,7 +3,7 @@
 //! The rules, their order and their errors are etcd's (`server/etcdserver/server.go` and
 //! `server/etcdserver/api/membership/cluster.go`). What differs is how a voter is added: raft hears of it as a learner,
 //! so that a process that does not run yet cannot cost the quorum, and it gets its vote once it has caught up
-//! ([`next_step`]). Clients never see the difference.
+//! ([`Cluster::next_step`]). Clients never see the difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,12 +89,12 @@ impl Cluster {
             Change::Update(id, peer_urls) => {
                 let member = self.member(id)?;
                 self.check_urls_are_free(Some(id), &peer_urls)?;
-                Ok(self.set(id, Member { peer_urls, ..member.clone() }))
+                Ok(self.set(id, &Member { peer_urls, ..member.clone() }))
             }
             Change::Promote(id) => self.promote(id, rules).map(Some),
             Change::Publish { id, name, client_urls } => {
                 let member = self.member(id)?;
-                Ok(self.set(id, Member { name, client_urls, ..member.clone() }))
+                Ok(self.set(id, &Member { name, client_urls, ..member.clone() }))
             }
         }
     }
@@ -164,9 +164,9 @@ impl Cluster {
         Ok(Step { change, retain: true })
     }
 
-    fn set(&self, id: u64, member: Member) -> Option<Step> {
+    fn set(&self, id: u64, member: &Member) -> Option<Step> {
         let step = || Step { change: ChangeMembers::SetNodes(BTreeMap::from([(id, member.clone())])), retain: true };
-        (self.members.get(&id) != Some(&member)).then(step)
+        (self.members.get(&id) != Some(member)).then(step)
     }
 
     fn member(&self, id: u64) -> Result<&Member, StoreError> {

@@ -158,16 +158,16 @@ fn invalid_token() -> (i32, String) {
 }
 
 /// A request that is served if its sender is not asked for: with keys, names and URLs where such are needed.
-fn plausible(message: MessageDescriptor) -> DynamicMessage {
+fn plausible(message: &MessageDescriptor) -> DynamicMessage {
     let mut request = DynamicMessage::new(message.clone());
     for field in message.fields() {
         let value = match (field.name(), field.kind()) {
             ("key" | "name", Kind::Bytes) => Value::Bytes("k".into()),
             ("key" | "name", Kind::String) => Value::String("k".to_owned()),
             ("peerURLs", _) => Value::List(vec![Value::String("http://127.0.0.1:1".to_owned())]),
-            ("leader", Kind::Message(leader)) => Value::Message(plausible(leader)),
+            ("leader", Kind::Message(leader)) => Value::Message(plausible(&leader)),
             // A transaction that does nothing is anyone's.
-            ("compare", Kind::Message(compare)) => Value::List(vec![Value::Message(plausible(compare))]),
+            ("compare", Kind::Message(compare)) => Value::List(vec![Value::Message(plausible(&compare))]),
             _ => continue,
         };
         request.set_field(&field, value);
@@ -196,7 +196,7 @@ async fn no_method_serves_a_stranger() {
             {
                 continue;
             }
-            let request = Bytes::from(plausible(method.input()).encode_to_vec());
+            let request = Bytes::from(plausible(&method.input()).encode_to_vec());
             for (token, expected) in [("", nobody()), ("abc.1", invalid_token())] {
                 let requests = stream::iter([request.clone()]);
                 let answers = guarded.services.streaming(path.parse().unwrap(), metadata(token), requests);

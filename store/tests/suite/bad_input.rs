@@ -48,7 +48,7 @@ fn start() -> (tempfile::TempDir, Program) {
 fn messages_that_are_none_are_refused() {
     let (_directory, program) = start();
     let malformed = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data";
-    for garbage in [&b"\xff\xff\xff"[..], b"\x0a\x05ab", &[0x0b; 300], &[0x1a; 50_000]] {
+    for garbage in [&b"\xff\xff\xff"[..], b"\x0a\x05ab", &[0x0b; 300], &vec![0x1a; 50_000]] {
         for method in ["KV/Put", "KV/Txn", "KV/Range", "Lease/LeaseGrant", "Maintenance/Alarm", "Auth/UserAdd"] {
             let refused = refusal(&program, &format!("/etcdserverpb.{method}"), garbage);
             assert_eq!(refused, (13, malformed.to_owned()), "{method} {garbage:?}");

@@ -1,5 +1,7 @@
 //! The JSON gateway over the wire: what etcd's answered to the same requests, and what its clients rely on.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::http_client::HttpClient;
@@ -28,7 +30,7 @@ fn short_conversations_go_as_with_etcd() {
             .collect();
         if !differences.is_empty() {
             different.push(number);
-            report.push_str(&format!("case {number}, {}:\n{}\n", case["id"], differences.concat()));
+            writeln!(report, "case {number}, {}:\n{}", case["id"], differences.concat()).unwrap();
         }
     }
     assert_eq!(different, KNOWN_DIFFERENCES, "more differ than before, or fewer, and the list can shrink:\n{report}");

@@ -115,20 +115,20 @@ fn an_election_is_won_by_who_came_first() {
     let elected = json!({"header": {"revision": "2"}, "leader": leader(PLACES[0], "2", "77")});
     assert_eq!(campaign(77, "YQ=="), elected);
     assert_eq!(observer.head().status, 200);
-    let mut observed = || {
+    let mut next_leader = || {
         let line: Value = serde_json::from_slice(&observer.chunk().unwrap()).unwrap();
         let result = &line["result"];
         [&result["header"]["revision"], &result["kv"]["key"], &result["kv"]["value"]]
             .map(|part| part.as_str().unwrap().to_owned())
     };
-    assert_eq!(observed(), ["2", PLACES[0], "YQ=="]);
+    assert_eq!(next_leader(), ["2", PLACES[0], "YQ=="]);
     // Standing again with another value proclaims that.
     assert_eq!(campaign(77, "Yg=="), elected);
-    assert_eq!(observed(), ["3", PLACES[0], "Yg=="]);
+    assert_eq!(next_leader(), ["3", PLACES[0], "Yg=="]);
     let of = |revision: &str, value: &str| json!({"leader": leader(PLACES[0], revision, "77"), "value": value});
     assert_eq!(election("proclaim", of("1", "Yw==")), failure("election: not leader"));
     assert_eq!(election("proclaim", of("2", "Yw==")), json!({"header": {"revision": "4"}}));
-    assert_eq!(observed(), ["4", PLACES[0], "Yw=="]);
+    assert_eq!(next_leader(), ["4", PLACES[0], "Yw=="]);
 
     let next = thread::scope(|scope| {
         let next = scope.spawn(|| campaign(78, "ZA=="));
@@ -138,7 +138,7 @@ fn an_election_is_won_by_who_came_first() {
         next.join().unwrap()
     });
     assert_eq!(next, json!({"header": {"revision": "5"}, "leader": leader(PLACES[1], "5", "78")}));
-    assert_eq!(observed(), ["6", PLACES[1], "ZA=="]);
+    assert_eq!(next_leader(), ["6", PLACES[1], "ZA=="]);
     assert_eq!(election("leader", name())["kv"]["value"], "ZA==");
     // Resigning from what one does not hold changes nothing.
     let resigned = election("resign", json!({"leader": leader(PLACES[0], "2", "77")}));

@@ -1,5 +1,6 @@
 //! Integration tests of the store.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a failed run tells what went before, a skipped one why")]
 
 mod absences;
 mod against_model;

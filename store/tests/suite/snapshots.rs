@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pintle_proto::etcdserverpb as pb;
 use pintle_store::engine::memory::MemoryEngine;
 use pintle_store::engine::schema::{self, HistoryRecord};
-use pintle_store::engine::{self, Column, Cursor as _, Direction, Durability, Engine, Reader, Span, WriteBatch};
+use pintle_store::engine::{Column, Cursor as _, Direction, Durability, Engine, Reader, Span, WriteBatch};
 use pintle_store::maintenance::bbolt::Database;
 use pintle_store::maintenance::import::{Imported, Options, import};
 use pintle_store::maintenance::restore::{Target, restore};
@@ -347,5 +347,5 @@ fn an_engine_that_was_never_written_to_is_a_fresh_etcd() {
     assert_eq!((found.revision, found.total_key), (0, 0));
     let (engine, imported) = taken_over(&file, Options::default());
     assert_eq!((imported.head.revision, imported.head.compacted), (1, -1));
-    assert_eq!(engine::Reader::get(&engine.snapshot(), Column::Live, b"").unwrap(), None);
+    assert_eq!(Reader::get(&engine.snapshot(), Column::Live, b"").unwrap(), None);
 }

@@ -182,9 +182,10 @@ fn serve(store: &Store, bound: Vec<Bound>, tls: Option<&ServerTls>, settings: &S
             Role::Clients => Traffic::All,
         };
         servers.push(http::serve(store, listener, tls, ServerSettings { traffic, ..settings.clone() }));
-        match role {
-            Role::Clients => tracing::info!(%url, address, "ready to serve client requests"),
-            _ => tracing::info!(%url, address, "serving plain HTTP"),
+        if role == Role::Clients {
+            tracing::info!(%url, address, "ready to serve client requests");
+        } else {
+            tracing::info!(%url, address, "serving plain HTTP");
         }
     }
     servers

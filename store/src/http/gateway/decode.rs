@@ -14,9 +14,7 @@ pub(super) const PREFIX: &str = "proto:\u{a0}";
 
 /// Reads one message from one JSON value, as [`Values`](super::scan::Values) yields it.
 pub fn message(descriptor: &MessageDescriptor, json: &[u8]) -> Result<DynamicMessage, String> {
-    Decoder { tokens: Tokens::new(json) }
-        .message(descriptor.clone(), MESSAGE_DEPTH)
-        .map_err(|error| format!("{PREFIX}{error}"))
+    Decoder { tokens: Tokens::new(json) }.message(descriptor, MESSAGE_DEPTH).map_err(|error| format!("{PREFIX}{error}"))
 }
 
 struct Decoder<'a> {
@@ -24,7 +22,7 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    fn message(&mut self, descriptor: MessageDescriptor, depth: usize) -> Result<DynamicMessage, String> {
+    fn message(&mut self, descriptor: &MessageDescriptor, depth: usize) -> Result<DynamicMessage, String> {
         let depth = depth.checked_sub(1).ok_or("exceeded max recursion depth")?;
         let open = self.tokens.next()?;
         if open.kind != TokenKind::ObjectOpen {
@@ -80,7 +78,7 @@ impl Decoder<'_> {
     fn value(&mut self, field: &FieldDescriptor, depth: usize) -> Result<Option<Value>, String> {
         let kind = field.kind();
         if let Kind::Message(descriptor) = kind {
-            return Ok(Some(Value::Message(self.message(descriptor, depth)?)));
+            return Ok(Some(Value::Message(self.message(&descriptor, depth)?)));
         }
         let token = self.tokens.next()?;
         if let (Kind::Enum(values), TokenKind::String(name)) = (&kind, &token.kind) {
@@ -133,7 +131,7 @@ fn kind_name(kind: &Kind) -> &'static str {
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let alphabet: &Alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     let padding =
-        if text.len() % 4 == 0 { DecodePaddingMode::RequireCanonical } else { DecodePaddingMode::RequireNone };
+        if text.len().is_multiple_of(4) { DecodePaddingMode::RequireCanonical } else { DecodePaddingMode::RequireNone };
     let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(padding);
     let engine = GeneralPurpose::new(alphabet, config);
     if text.contains(['\r', '\n']) {

@@ -131,7 +131,8 @@ impl Scanner {
             }
             (State::BeginValueOrEmpty, b']') | (State::BeginKeyOrEmpty, b'}') => return Ok(self.close()),
             (State::BeginValue | State::BeginValueOrEmpty, byte) => self.begin_value(byte)?,
-            (State::BeginKey | State::BeginKeyOrEmpty, b'"') => State::String,
+            (State::BeginKey | State::BeginKeyOrEmpty, b'"')
+            | (State::Escape, b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"') => State::String,
             (State::BeginKey | State::BeginKeyOrEmpty, byte) => {
                 return Err(invalid(byte, "looking for beginning of object key string"));
             }
@@ -139,7 +140,6 @@ impl Scanner {
             (State::String, b'\\') => State::Escape,
             (State::String, ..b' ') => return Err(invalid(byte, "in string literal")),
             (State::String, _) => State::String,
-            (State::Escape, b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"') => State::String,
             (State::Escape, b'u') => State::Unicode(4),
             (State::Escape, _) => return Err(invalid(byte, "in string escape code")),
             (State::Unicode(left), byte) if byte.is_ascii_hexdigit() => match left {

@@ -96,7 +96,7 @@ impl<'a> Tokens<'a> {
     /// The line and column of a position, for people.
     pub fn place(&self, position: usize) -> String {
         let before = self.text.get(..position).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let column = before.get(line_start..).map_or(0, |line| String::from_utf8_lossy(line).chars().count()) + 1;
         format!("line {line}:{column}")
@@ -204,11 +204,8 @@ fn unicode(escape: &[u8], digits: &[u8]) -> Result<(char, usize), StringError> {
     let low = escape.get(6..12).ok_or(StringError::Ended)?;
     let second = low.strip_prefix(b"\\u").and_then(|digits| unit(Some(digits)));
     let pair = second.and_then(|second| char::decode_utf16([first, second]).next()?.ok());
-    match pair {
-        Some(character) => Ok((character, 12)),
-        None => {
-            let shown: Cow<'_, str> = String::from_utf8_lossy(low);
-            Err(StringError::Syntax(format!("invalid escape code {shown:?} in string")))
-        }
-    }
+    pair.map(|character| (character, 12)).ok_or_else(|| {
+        let shown: Cow<'_, str> = String::from_utf8_lossy(low);
+        StringError::Syntax(format!("invalid escape code {shown:?} in string"))
+    })
 }

@@ -175,7 +175,7 @@ pub fn install_to_wire(vote: &Vote, meta: &SnapshotMeta) -> peerpb::SnapshotInst
     }
 }
 
-pub fn install(wire: peerpb::SnapshotInstall) -> Result<(Vote, SnapshotMeta), StoreError> {
+pub fn install(wire: &peerpb::SnapshotInstall) -> Result<(Vote, SnapshotMeta), StoreError> {
     let membership = readable(record::decode::<MembershipRecord>("membership", &wire.membership))?;
     let last_membership: StoredMembership = readable(membership.try_into())?;
     Ok((leaders_ballot(wire.ballot)?, SnapshotMeta { last_log_id: wire.last.map(log_id), last_membership }))

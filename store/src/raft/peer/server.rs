@@ -153,7 +153,7 @@ impl Peer for PeerService {
 
     async fn install_snapshot(&self, request: Request<peerpb::SnapshotInstall>) -> Answer<peerpb::SnapshotInstalled> {
         self.admit(request.metadata())?;
-        let (vote, meta) = convert::install(request.into_inner()).map_err(status::status)?;
+        let (vote, meta) = convert::install(&request.into_inner()).map_err(status::status)?;
         // Held until it is installed, which uses the files up.
         let mut incoming = self.incoming.clone().lock_owned().await;
         let received = incoming.take().ok_or_else(|| status::status(StoreError::MalformedPeerMessage))?;

@@ -11,6 +11,7 @@ use super::values::{go_bool, list};
 
 /// Certificates, and who is let in.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "etcd has that many switches")]
 #[command(next_help_heading = "Security")]
 pub struct SecurityFlags {
     /// Certificate chain shown to clients (PEM). Read again when it changes, as all these files are.
