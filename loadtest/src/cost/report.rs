@@ -136,12 +136,12 @@ mod tests {
         assert_eq!(
             table("store", &rows),
             "\
-| store | figure | pintle-store |    etcd |   ratio |    goal | met |
-|-------|-------:|-------------:|--------:|--------:|--------:|----:|
-| put   | figure |      50.0 us |  100 us |   0.50x | <= 0.5x | yes |
-| put   | figure |      1.00k/s |   900/s |   1.11x | >= 1.5x |  no |
-| put   | figure |        1.50x |   20.0x |   0.07x |   <= 2x | yes |
-| put   | figure |      50.0 us |  100 ms | 5.0e-4x |         |     |
+| store | figure | pintle-store |   etcd |   ratio |    goal | met |
+|-------|-------:|-------------:|-------:|--------:|--------:|----:|
+| put   | figure |      50.0 us | 100 us |   0.50x | <= 0.5x | yes |
+| put   | figure |      1.00k/s |  900/s |   1.11x | >= 1.5x |  no |
+| put   | figure |        1.50x |  20.0x |   0.07x |   <= 2x | yes |
+| put   | figure |      50.0 us | 100 ms | 5.0e-4x |         |     |
 "
         );
     }

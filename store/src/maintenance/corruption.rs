@@ -91,7 +91,8 @@ mod tests {
         assert_eq!(differing(1, same, same, &others(same, same)), None);
         assert_eq!(differing(1, same, same, &others(same, at(8, 4, 10))), Some(3));
         assert_eq!(differing(1, same, at(8, 4, 10), &others(same, same)), Some(1), "the leader's own data changed");
-        assert_eq!(differing(1, same, at(8, 4, 11), &others(same, at(7, 4, 11))), None, "it was written to meanwhile");
+        let later = Answer { keys: KeysHash { hash: 8, revision: 11, compacted: 4 }, current: 11 };
+        assert_eq!(differing(1, same, later, &others(same, at(7, 4, 11))), None, "it was written to meanwhile");
         assert_eq!(differing(1, same, same, &others(at(7, 4, 11), same)), Some(2), "ahead of its leader");
         assert_eq!(differing(1, same, same, &others(at(9, 3, 10), same)), None, "not compacted as far, so unlike");
         assert_eq!(differing(1, same, same, &others(at(7, 5, 10), same)), Some(2), "compacted before its leader");

@@ -12,7 +12,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends one gRPC message to a method, and returns the code and text of its refusal.
 fn refusal(program: &Program, method: &str, message: &[u8]) -> (i32, String) {
-    let frame = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), message].concat();
+    refusal_announcing(program, method, message.len(), message)
+}
+
+/// How a message is refused of which a frame announces this length.
+fn refusal_announcing(program: &Program, method: &str, length: usize, message: &[u8]) -> (i32, String) {
+    let frame = [&[0][..], &u32::try_from(length).unwrap().to_be_bytes(), message].concat();
     let headers = [("content-type", "application/grpc"), ("te", "trailers")];
     let (head, _): (Head, _) = HttpClient::connect(&program.address).ask("POST", method, &headers, &frame);
     let text = head.header("grpc-message").replace("%20", " ");
@@ -54,9 +59,8 @@ fn messages_that_are_none_are_refused() {
             assert_eq!(refused, (13, malformed.to_owned()), "{method} {garbage:?}");
         }
     }
-    let huge = vec![0; 3 << 20];
     let said = "grpc: received message larger than max (3145728 vs. 2097152)".to_owned();
-    assert_eq!(refusal(&program, "/etcdserverpb.KV/Put", &huge), (8, said));
+    assert_eq!(refusal_announcing(&program, "/etcdserverpb.KV/Put", 3 << 20, &[]), (8, said));
     let said = "unknown method Nope for service etcdserverpb.KV".to_owned();
     assert_eq!(refusal(&program, "/etcdserverpb.KV/Nope", &[]), (12, said));
     assert_eq!(refusal(&program, "/nope.Nope/Nope", &[]), (12, "unknown service nope.Nope".to_owned()));

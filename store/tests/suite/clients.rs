@@ -121,6 +121,7 @@ async fn the_rust_client_leases_locks_and_elects() {
 async fn the_rust_client_asks_about_members() {
     let mut served = serve().await;
     let client = &mut served.client;
+    client.put("a", "1", None).await.unwrap();
     let status = client.status().await.unwrap();
     assert!(status.version().starts_with("3.") && status.leader() != 0 && status.db_size() > 0, "{status:?}");
     let members = client.member_list().await.unwrap();

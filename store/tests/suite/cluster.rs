@@ -338,7 +338,7 @@ fn size(directory: &Path) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_far_behind_gets_a_snapshot_also_when_it_is_killed_over_it() {
     /// More than the log keeps for a follower.
-    const MEBIBYTES: usize = 160;
+    const MEBIBYTES: usize = 256;
     let mut cluster = Cluster::start(3);
     let behind = (cluster.leader().await + 1) % 3;
     let mut client = cluster.client((behind + 1) % 3).await;

@@ -66,7 +66,11 @@ async fn members_come_and_go() {
     // A learner has none before it is promoted.
     let fifth = cluster.reserve();
     let options = MemberAddOptions::new().with_is_learner();
-    let added = client.member_add([cluster.peer_url(fifth)], Some(options)).await.unwrap();
+    // Refused while not all members have been connected for a while.
+    let added = eventually("a learner is added", || async {
+        client.clone().member_add([cluster.peer_url(fifth)], Some(options.clone())).await.ok()
+    })
+    .await;
     let learner = added.member().unwrap().id();
     let early = client.member_promote(learner).await.unwrap_err().to_string();
     assert!(early.contains("can only promote a learner member which is in sync with leader"), "{early}");
@@ -79,7 +83,10 @@ async fn members_come_and_go() {
 
     // Who never started can go, and so can the leader.
     let never = cluster.reserve();
-    let added = client.member_add([cluster.peer_url(never)], None).await.unwrap();
+    let added = eventually("a member is added that never starts", || async {
+        client.clone().member_add([cluster.peer_url(never)], None).await.ok()
+    })
+    .await;
     let never_id = added.member().unwrap().id();
     client.member_update(never_id, ["http://localhost:1".to_owned()]).await.unwrap();
     client.member_remove(never_id).await.unwrap();

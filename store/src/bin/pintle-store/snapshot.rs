@@ -229,7 +229,9 @@ fn human(bytes: u64) -> String {
     if tenths < 100 {
         format!("{}.{} {unit}", tenths / 10, tenths % 10)
     } else {
-        format!("{} {unit}", (tenths + 5) / 10)
+        // A half goes to the even neighbour, as Go writes numbers.
+        let up = tenths % 10 > 5 || (tenths % 10 == 5 && tenths / 10 % 2 == 1);
+        format!("{} {unit}", tenths / 10 + u128::from(up))
     }
 }
 
