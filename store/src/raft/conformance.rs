@@ -8,6 +8,7 @@ use pintle_proto::mvccpb::Event;
 use tempfile::TempDir;
 
 use super::TypeConfig;
+use super::log_progress::LogProgress;
 use super::log_store::{LogBounds, LogStore};
 use super::log_writer::LogDisk;
 use super::snapshot::Source;
@@ -43,7 +44,8 @@ impl StoreBuilder<TypeConfig, LogStore<RocksEngine>, StateMachine<RocksEngine>, 
         let log = LogStore::open(Arc::new(raft), LogBounds::default(), LogDisk::default()).unwrap();
         let mvcc = Arc::new(Mvcc::open(Arc::new(state)).unwrap());
         let source = Source::new(mvcc, &directory.path().join("snapshots"), |_| true).unwrap();
-        let machine = StateMachine::open(source, Box::new(Unobserved)).unwrap();
+        // The suite applies entries that no log has.
+        let machine = StateMachine::open(source, LogProgress::new(u64::MAX), Box::new(Unobserved)).unwrap();
         Ok((directory, log, machine))
     }
 }

@@ -8,7 +8,6 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::stream::{self, Stream, TryStreamExt};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -17,6 +16,7 @@ use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{Notify, oneshot};
 
+use super::log_progress::LogProgress;
 use super::log_sizes::Sizes;
 use super::log_tail::Tail;
 use super::log_writer::{self, INSTALLING, Job, Jobs, LogDisk, PURGED, VOTE, entry_key};
@@ -29,8 +29,7 @@ use crate::limits;
 pub struct LogStore<E> {
     engine: Arc<E>,
     jobs: Jobs,
-    /// Every entry below this index is in the engine.
-    written: Arc<AtomicU64>,
+    progress: LogProgress,
     state: Arc<Mutex<State>>,
     bounds: LogBounds,
     /// Told when the log exceeds its bounds.
@@ -42,7 +41,7 @@ impl<E> Clone for LogStore<E> {
         Self {
             engine: self.engine.clone(),
             jobs: self.jobs.clone(),
-            written: self.written.clone(),
+            progress: self.progress.clone(),
             state: self.state.clone(),
             bounds: self.bounds,
             outgrown: self.outgrown.clone(),
@@ -104,10 +103,15 @@ impl<E: Engine> LogStore<E> {
     /// served from. Its writer's thread ends when the last handle of the log is dropped.
     pub fn open(engine: Arc<E>, bounds: LogBounds, disk: LogDisk) -> Result<Self, EngineError> {
         let state = load(&*engine)?;
-        let written = Arc::new(AtomicU64::new(after(state.last.as_ref())));
-        let jobs =
-            log_writer::start(engine.clone(), written.clone(), disk).map_err(|error| EngineError(error.to_string()))?;
-        Ok(Self { engine, jobs, written, state: Arc::new(Mutex::new(state)), bounds, outgrown: Arc::default() })
+        let progress = LogProgress::new(after(state.last.as_ref()));
+        let jobs = log_writer::start(engine.clone(), progress.clone(), disk)
+            .map_err(|error| EngineError(error.to_string()))?;
+        Ok(Self { engine, jobs, progress, state: Arc::new(Mutex::new(state)), bounds, outgrown: Arc::default() })
+    }
+
+    /// How far the log has come to disk.
+    pub fn progress(&self) -> &LogProgress {
+        &self.progress
     }
 
     /// Bytes of the entries that the log holds.
@@ -159,7 +163,7 @@ impl<E: Engine> LogStore<E> {
         state.last = Some(log_id);
         state.sizes.push(log_id.index, weight(&entry) as u64);
         state.tail = Tail::new(log_id.index + 1);
-        self.written.store(log_id.index + 1, Ordering::Release);
+        self.progress.reach(log_id.index + 1);
         Ok(())
     }
 
@@ -345,14 +349,14 @@ impl<E: Engine> RaftLogStorage<TypeConfig> for LogStore<E> {
         if state.sizes.total() > self.bounds.max_bytes || entries_present > self.bounds.max_entries {
             self.outgrown.notify_one();
         }
-        state.tail.shrink(limits::RAFT_LOG_TAIL_BYTES, self.written.load(Ordering::Acquire));
+        state.tail.shrink(limits::RAFT_LOG_TAIL_BYTES, self.progress.next());
         // Under the lock, so that the writer sees jobs in the order in which the state changed.
         self.send(Job::Append { entries, flushed: callback })
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         let index = after(last_log_id.as_ref());
-        // Waited for, so that `written` never speaks of entries that are gone.
+        // Waited for, so that the progress never speaks of entries that are gone.
         let (done, written) = oneshot::channel();
         self.send(Job::Truncate { index, done })?;
         written.await.map_err(io::Error::other)?.map_err(io::Error::other)?;

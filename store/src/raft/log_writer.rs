@@ -2,7 +2,6 @@
 //! one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use openraft::storage::IOFlushed;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 
+use super::log_progress::LogProgress;
 use super::record::{EntryRecord, LogIdRecord, VoteRecord};
 use super::{Entry, LogId, TypeConfig, Vote};
 use crate::engine::{Column, Durability, Engine, EngineError, WriteBatch};
@@ -65,17 +65,16 @@ impl Jobs {
     }
 }
 
-/// Starts writing to `engine`, and keeps `written` at the index after the last entry in it. It ends when every sender is
-/// gone.
-pub fn start<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>, disk: LogDisk) -> std::io::Result<Jobs> {
+/// Starts writing to `engine`, and tells `progress` how far it has come. It ends when every sender is gone.
+pub fn start<E: Engine>(engine: Arc<E>, progress: LogProgress, disk: LogDisk) -> std::io::Result<Jobs> {
     match disk {
-        LogDisk::Waited => spawn(engine, written).map(Jobs::Thread),
+        LogDisk::Waited => spawn(engine, progress).map(Jobs::Thread),
         LogDisk::Simulated(delay) => {
             let (sender, mut receiver) = mpsc::unbounded_channel();
             tokio::spawn(async move {
                 while let Some(first) = receiver.recv().await {
                     tokio::time::sleep(delay()).await;
-                    write(&*engine, first, || receiver.try_recv().ok(), &written);
+                    write(&*engine, first, || receiver.try_recv().ok(), &progress);
                 }
             });
             Ok(Jobs::Task(sender))
@@ -83,27 +82,27 @@ pub fn start<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>, disk: LogDisk) 
     }
 }
 
-fn spawn<E: Engine>(engine: Arc<E>, written: Arc<AtomicU64>) -> std::io::Result<Sender<Job>> {
+fn spawn<E: Engine>(engine: Arc<E>, progress: LogProgress) -> std::io::Result<Sender<Job>> {
     // Unbounded, since openraft's core task must not block on it; what it holds is bounded by the proposer's limits.
     let (sender, receiver) = channel();
     std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || {
         while let Ok(first) = receiver.recv() {
-            write(&*engine, first, || receiver.try_recv().ok(), &written);
+            write(&*engine, first, || receiver.try_recv().ok(), &progress);
         }
     })?;
     Ok(sender)
 }
 
 /// Writes a job and what has queued behind it.
-fn write<E: Engine>(engine: &E, first: Job, mut next: impl FnMut() -> Option<Job>, written: &AtomicU64) {
-    let mut group = Group { next: written.load(Ordering::Relaxed), ..Group::default() };
+fn write<E: Engine>(engine: &E, first: Job, mut next: impl FnMut() -> Option<Job>, progress: &LogProgress) {
+    let mut group = Group { next: progress.next(), ..Group::default() };
     group.add(first);
     while group.bytes < crate::limits::RAFT_LOG_WRITE_BYTES
         && let Some(job) = next()
     {
         group.add(job);
     }
-    group.commit(engine, written);
+    group.commit(engine, progress);
 }
 
 /// Jobs that share one write and one sync.
@@ -150,15 +149,19 @@ impl Group {
         }
     }
 
-    fn commit<E: Engine>(self, engine: &E, written: &AtomicU64) {
+    fn commit<E: Engine>(self, engine: &E, progress: &LogProgress) {
         // Always synced, purges and all: recovery relies on every write being whole on disk before the next begins.
         let began = Instant::now();
-        let result = engine.write(&self.batch, Durability::Synced);
+        // Behind a write that failed nothing is written, should the disk be well again: the log would have a hole.
+        let result = progress.failure().map_or_else(|| engine.write(&self.batch, Durability::Synced), Err);
         METRICS.log_syncs.observe_since(began);
         METRICS.log_bytes.add(self.bytes as u64);
         match &result {
-            Ok(()) => written.store(self.next, Ordering::Release),
-            Err(error) => tracing::error!(%error, "writing the raft log failed; this node stops taking writes"),
+            Ok(()) => progress.reach(self.next),
+            Err(error) => {
+                tracing::error!(%error, "writing the raft log failed; this node stops taking writes");
+                progress.fail(error.clone());
+            }
         }
         for waiting in self.waiting {
             match waiting {
@@ -242,14 +245,14 @@ mod tests {
         let (pass, passes) = channel();
         let (arrived, arrivals) = channel();
         let engine = Gated { engine: MemoryEngine::default(), passes: parking_lot::Mutex::new(passes), arrived };
-        let written = Arc::new(AtomicU64::new(0));
-        let jobs = spawn(Arc::new(engine), written.clone()).unwrap();
+        let progress = LogProgress::new(0);
+        let jobs = spawn(Arc::new(engine), progress.clone()).unwrap();
 
         let mut first = append(&jobs, 0);
         assert_eq!(arrivals.recv().unwrap(), (1, Durability::Synced));
         let later: Vec<Flushed> = (1..6).map(|index| append(&jobs, index)).collect();
         assert!(first.try_recv().is_err(), "told before the sync");
-        assert_eq!(written.load(Ordering::Acquire), 0);
+        assert_eq!(progress.next(), 0);
         pass.send(()).unwrap();
         first.blocking_recv().unwrap().unwrap();
 
@@ -258,11 +261,14 @@ mod tests {
         for told in later {
             told.blocking_recv().unwrap().unwrap();
         }
-        assert_eq!(written.load(Ordering::Acquire), 6);
+        assert_eq!(progress.next(), 6);
 
         let failing = append(&jobs, 6);
         drop(pass);
         assert!(failing.blocking_recv().unwrap().is_err(), "a failed sync is not an acknowledgement");
-        assert_eq!(written.load(Ordering::Acquire), 6);
+        let behind = append(&jobs, 7);
+        assert!(behind.blocking_recv().unwrap().is_err(), "the log has a hole");
+        assert_eq!(progress.next(), 6);
+        assert!(progress.failure().is_some());
     }
 }

@@ -9,6 +9,7 @@ mod cluster_state;
 mod conformance;
 pub mod leader;
 mod links;
+mod log_progress;
 mod log_sizes;
 pub mod log_store;
 mod log_tail;

@@ -175,7 +175,7 @@ impl<E: Engine> Node<E> {
         let followed = log.clone();
         let source = Source::new(mvcc, &config.snapshots, move |last| last >= followed.purged());
         let source = source.map_err(StartError::Snapshots)?;
-        let state_machine = StateMachine::open(source, observer)?;
+        let state_machine = StateMachine::open(source, log.progress().clone(), observer)?;
         let applied_index = state_machine.applied_index();
         let alone = applied.membership.voter_ids().all(|voter| voter == identity.member_id);
         let raft_config = raft_config(&config, alone)?;

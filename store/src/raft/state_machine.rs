@@ -14,6 +14,7 @@ use pintle_proto::mvccpb::Event;
 use prost::Message;
 use tokio::sync::watch;
 
+use super::log_progress::LogProgress;
 use super::record::{self, LogIdRecord, MembershipRecord};
 use super::snapshot::{SnapshotBuilder, SnapshotData, SnapshotMeta, Source};
 use super::{Entry, LogId, StoredMembership, TypeConfig};
@@ -91,6 +92,7 @@ impl Applied {
 pub struct StateMachine<E> {
     mvcc: Arc<Mvcc<E>>,
     source: Source<E>,
+    log: LogProgress,
     applied: Applied,
     /// The index of the last entry in the state, however it got there.
     index: watch::Sender<u64>,
@@ -98,12 +100,12 @@ pub struct StateMachine<E> {
 }
 
 impl<E: Engine> StateMachine<E> {
-    /// A state machine over a state.
-    pub fn open(source: Source<E>, observer: Box<dyn Observer>) -> Result<Self, EngineError> {
+    /// A state machine over a state, which never comes further than the log on disk.
+    pub fn open(source: Source<E>, log: LogProgress, observer: Box<dyn Observer>) -> Result<Self, EngineError> {
         let mvcc = source.mvcc().clone();
         let applied = Applied::load(&**mvcc.engine())?;
         let index = watch::Sender::new(applied.index());
-        Ok(Self { mvcc, source, applied, index, observer })
+        Ok(Self { mvcc, source, log, applied, index, observer })
     }
 
     /// Follows the index of the last entry that can be read in the state.
@@ -116,7 +118,12 @@ impl<E: Engine> StateMachine<E> {
     }
 
     /// Applies entries with one write, then tells everyone: clients first, since they wait.
-    fn apply_round(&mut self, round: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
+    async fn apply_round(&mut self, round: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
+        // A majority may have these entries before this node's disk has, and the state comes to disk when it likes: it would
+        // be left with entries that the log has lost.
+        if let Some((entry, _)) = round.last() {
+            self.log.reaches(entry.log_id.index).await.map_err(io::Error::other)?;
+        }
         let mut applied = self.applied.clone();
         for (entry, _) in &round {
             applied.last = Some(entry.log_id);
@@ -190,11 +197,11 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
             bytes += proposals(&entry).iter().map(Proposal::encoded_len).sum::<usize>();
             round.push((entry, responder));
             if bytes >= limits::APPLY_BYTES {
-                self.apply_round(std::mem::take(&mut round))?;
+                self.apply_round(std::mem::take(&mut round)).await?;
                 bytes = 0;
             }
         }
-        self.apply_round(round)
+        self.apply_round(round).await
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder<E> {
