@@ -17,7 +17,7 @@ use super::network::Network;
 /// How long one question to a member may take.
 const QUESTION: Duration = Duration::from_secs(3);
 /// How long the cluster may take to serve again when nothing stands in its way.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_secs(120);
 /// How often to look meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 /// A key of the harness's own, outside of the clients'.

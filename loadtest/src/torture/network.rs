@@ -21,33 +21,43 @@ impl Network {
     /// Makes a network for `members`.
     ///
     /// # Errors
-    /// [`TortureError::Unavailable`] without root or iproute2.
+    /// [`TortureError::Unavailable`] when this process may not, or lacks a tool: whatever a fault needs is tried here.
     pub fn new(members: usize) -> Result<Self, TortureError> {
-        let tag = std::process::id() % 50_000;
-        let mut network = Self { tag, members, netem: false };
-        let bridge = network.bridge();
-        run(&format!("ip link add {bridge} type bridge")).map_err(|error| {
-            TortureError::Unavailable(format!("needs root and iproute2 to make network namespaces: {error}"))
-        })?;
-        let third = tag % 256;
-        run(&format!("ip addr add 198.18.{third}.254/24 dev {bridge}"))?;
+        let mut network = Self { tag: std::process::id() % 50_000, members, netem: false };
+        let made = network.make().and_then(|()| network.try_tools());
+        made.map(|()| network).map_err(|error| {
+            TortureError::Unavailable(format!(
+                "needs root, iproute2 and util-linux for members in network namespaces: {error}"
+            ))
+        })
+    }
+
+    fn make(&self) -> Result<(), TortureError> {
+        let (tag, bridge) = (self.tag, self.bridge());
+        run(&format!("ip link add {bridge} type bridge"))?;
+        run(&format!("ip addr add 198.18.{}.254/24 dev {bridge}", tag % 256))?;
         run(&format!("ip link set {bridge} up"))?;
-        for member in 0..members {
-            let (namespace, outside) = (network.namespace(member), format!("pt{tag}v{member}"));
+        for member in 0..self.members {
+            let (namespace, outside) = (self.namespace(member), format!("pt{tag}v{member}"));
             run(&format!("ip netns add {namespace}"))?;
             run(&format!("ip link add {outside} type veth peer name eth0 netns {namespace}"))?;
             run(&format!("ip link set {outside} master {bridge} up"))?;
             run(&format!("ip -n {namespace} link set eth0 address {}", hardware(member)))?;
-            run(&format!("ip -n {namespace} addr add {}/24 dev eth0", network.address(member)))?;
+            run(&format!("ip -n {namespace} addr add {}/24 dev eth0", self.address(member)))?;
             run(&format!("ip -n {namespace} link set eth0 up"))?;
             run(&format!("ip -n {namespace} link set lo up"))?;
         }
-        for (from, to) in network.pairs() {
-            network.join(from, to)?;
-        }
-        network.netem = run(&format!("tc -n {} qdisc add dev eth0 root netem delay 1ms", network.namespace(0))).is_ok();
-        network.hasten(0);
-        Ok(network)
+        self.pairs().try_for_each(|(from, to)| self.join(from, to))
+    }
+
+    /// Tries what members are started, signalled and slowed down with.
+    fn try_tools(&mut self) -> Result<(), TortureError> {
+        self.netem = run(&format!("tc -n {} qdisc add dev eth0 root netem delay 1ms", self.namespace(0))).is_ok();
+        self.slow(0)?;
+        self.hasten(0);
+        run(&format!("kill -0 {}", std::process::id()))?;
+        let clock = "unshare --time --monotonic 1 --boottime 1 -- true";
+        run(&format!("nsenter --net=/run/netns/{} -- {clock}", self.namespace(0)))
     }
 
     fn bridge(&self) -> String {

@@ -19,6 +19,8 @@ use super::world::{Weather, World};
 
 /// Simulated time of the faults.
 const DURATION: Duration = Duration::from_secs(15);
+/// How long clients go on when everything is healed.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 const CLIENTS: u32 = 4;
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -50,13 +52,21 @@ async fn simulate(seed: u64) -> Result<Tally, Violation> {
         disturb(&mut cluster, &world).await;
     }
     heal(&mut cluster, &world).await;
+    let recovered = recover(&cluster).await;
+    // What clients find now is judged, too.
+    sleep(AFTERWARDS).await;
     finished.store(true, Ordering::Relaxed);
     let mut history = History::new();
     for client in clients {
         history.extend(client.await.unwrap());
     }
-    judge(&cluster, &world, &history).await?;
-    Ok(Tally::of(&history))
+    let judged = match recovered {
+        Ok(()) => judge(&cluster, &world, &history).await,
+        Err(violation) => Err(violation),
+    };
+    // A machine knows its world, and would never be freed.
+    (0..size).for_each(|number| cluster.stop(number));
+    judged.map(|()| Tally::of(&history))
 }
 
 /// Does something and waits for a while, in which more may be done before it is undone.
@@ -65,7 +75,7 @@ async fn disturb(cluster: &mut Cluster, world: &World) {
     let one = |random: &mut StdRng| random.random_range(0..size);
     let (victim, other) = world.draw(|random| (one(random), one(random)));
     let (id, ids): (u64, Vec<u64>) = (cluster.id(victim), (0..size).map(|number| cluster.id(number)).collect());
-    match world.draw(|random| random.random_range(0..12)) {
+    match world.draw(|random| random.random_range(0..13)) {
         0 | 1 => cluster.stop(victim),
         2 => (0..size).for_each(|number| cluster.stop(number)),
         3 => world.weather.lock().cut.extend(ids.iter().flat_map(|other| [(id, *other), (*other, id)])),
@@ -75,6 +85,7 @@ async fn disturb(cluster: &mut Cluster, world: &World) {
         7 => world.weather.lock().loses_one_in = 8,
         8 => world.weather.lock().slowest_millis = 80,
         9 => *world.slowest_sync_millis.lock() = 400,
+        // Often enough that there is something left to be disturbed.
         _ => heal(cluster, world).await,
     }
     sleep(Duration::from_millis(world.draw(|random| random.random_range(100..2500)))).await;
@@ -89,14 +100,18 @@ async fn heal(cluster: &mut Cluster, world: &World) {
     }
 }
 
-async fn judge(cluster: &Cluster, world: &World, history: &[Operation]) -> Result<(), Violation> {
-    if !cluster.recovers().await {
-        let standing: Vec<_> =
-            (0..cluster.size()).filter_map(|number| cluster.machine(number)).map(|one| one.describe()).collect();
-        let text =
-            format!("the cluster does not serve again though nothing stands in its way:\n{}", standing.join("\n"));
-        return Err(Guarantee::Durable.broken(text));
+/// Waits until all members serve.
+async fn recover(cluster: &Cluster) -> Result<(), Violation> {
+    if cluster.recovers().await {
+        return Ok(());
     }
+    let standing: Vec<_> =
+        (0..cluster.size()).filter_map(|number| cluster.machine(number)).map(|one| one.describe()).collect();
+    let text = format!("the cluster does not serve again though nothing stands in its way:\n{}", standing.join("\n"));
+    Err(Guarantee::Durable.broken(text))
+}
+
+async fn judge(cluster: &Cluster, world: &World, history: &[Operation]) -> Result<(), Violation> {
     let replay = Replay::of(world.account()?)?;
     linearizable::check(history, Some(&replay))?;
     // What clients had given up waiting for may still come.

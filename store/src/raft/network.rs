@@ -245,7 +245,7 @@ impl<E: Engine> RaftNetworkV2<TypeConfig> for Peer<E> {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let sending = async {
-            let files = snapshot.snapshot.files().await.map_err(|error| {
+            let files = snapshot.snapshot.files(snapshot.meta.last_log_id).await.map_err(|error| {
                 tracing::error!(%error, "cannot make a snapshot for a follower");
                 LinkError::Unreachable(error.to_string())
             })?;

@@ -28,10 +28,10 @@ pub enum SnapshotData<E> {
 }
 
 impl<E: Engine> SnapshotData<E> {
-    /// The snapshot as files.
-    pub async fn files(self) -> Result<SnapshotFiles, EngineError> {
+    /// The snapshot as files, which cover `at_least` this entry.
+    pub async fn files(self, at_least: Option<LogId>) -> Result<SnapshotFiles, EngineError> {
         match self {
-            Self::Own(source) => tokio::task::spawn_blocking(move || source.checkpoint())
+            Self::Own(source) => tokio::task::spawn_blocking(move || source.checkpoint(at_least))
                 .await
                 .map_err(|error| EngineError(error.to_string()))?,
             Self::Received(files) => Ok(files),
@@ -82,12 +82,26 @@ impl<E: Engine> Source<E> {
         &self.mvcc
     }
 
-    /// A copy of the state as files: the last one if it is still of use, so that a transfer which was cut off goes on
-    /// where it ended.
-    fn checkpoint(&self) -> Result<SnapshotFiles, EngineError> {
+    /// What a follower would get now, of a state that has come to `newest`. Raft believes that the follower has all of it,
+    /// so that the last copy must not pass for a newer one.
+    pub fn offer(&self, newest: SnapshotMeta) -> SnapshotMeta {
+        // One that is just being made is not waited for: whoever is promised a newer one gets it.
+        let made = self.made.try_lock();
+        let made = made.as_ref().and_then(|made| made.as_ref()).filter(|files| self.is_useful(files));
+        made.map_or(newest, |files| files.meta.clone())
+    }
+
+    fn is_useful(&self, files: &SnapshotFiles) -> bool {
+        (self.continues)(files.meta.last_log_id)
+    }
+
+    /// A copy of the state as files: the last one if it is still of use and covers `at_least` this entry, so that a
+    /// transfer which was cut off goes on where it ended.
+    fn checkpoint(&self, at_least: Option<LogId>) -> Result<SnapshotFiles, EngineError> {
         let failed = |error: io::Error| EngineError(error.to_string());
         let mut made = self.made.lock();
-        if let Some(files) = made.as_ref().filter(|files| (self.continues)(files.meta.last_log_id)) {
+        let covers = |files: &&SnapshotFiles| files.meta.last_log_id >= at_least && self.is_useful(files);
+        if let Some(files) = made.as_ref().filter(covers) {
             return Ok(files.clone());
         }
         if let Some(old) = made.take() {
@@ -139,5 +153,52 @@ impl<E: Engine> RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder<E> {
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
         Ok(Snapshot { meta: self.meta.clone(), snapshot: SnapshotData::Own(self.source.clone()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use openraft::StoredMembership;
+    use openraft::testing::log_id;
+
+    use super::*;
+    use crate::engine::memory::MemoryEngine;
+
+    /// What a state covers that has come to this entry.
+    fn meta(index: u64) -> SnapshotMeta {
+        SnapshotMeta {
+            last_log_id: Some(log_id::<TypeConfig>(1, 0, index)),
+            last_membership: StoredMembership::default(),
+        }
+    }
+
+    fn come_to(mvcc: &Mvcc<MemoryEngine>, index: u64) {
+        let applied = Applied { last: meta(index).last_log_id, ..Applied::default() };
+        mvcc.write(|_| Ok::<_, crate::error::StoreError>(()), |batch| applied.store(batch)).unwrap();
+    }
+
+    #[test]
+    fn a_copy_never_passes_for_a_newer_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let mvcc = Arc::new(Mvcc::open(Arc::new(MemoryEngine::new())).unwrap());
+        let useful = Arc::new(AtomicBool::new(true));
+        let known = useful.clone();
+        let source = Source::new(mvcc.clone(), directory.path(), move |_| known.load(Ordering::Relaxed)).unwrap();
+        let last = |at_least: u64| source.checkpoint(meta(at_least).last_log_id).unwrap().meta.last_log_id;
+
+        come_to(&mvcc, 5);
+        assert_eq!(source.offer(meta(5)), meta(5));
+        assert_eq!(last(5), meta(5).last_log_id);
+        // The state goes on; a transfer that was cut off is offered, and gets, the same copy again.
+        come_to(&mvcc, 9);
+        assert_eq!(source.offer(meta(9)), meta(5));
+        assert_eq!(last(5), meta(5).last_log_id);
+        // Who was promised more gets more.
+        assert_eq!(last(8), meta(9).last_log_id);
+        come_to(&mvcc, 12);
+        useful.store(false, Ordering::Relaxed);
+        assert_eq!(source.offer(meta(12)), meta(12), "the log has forgotten what follows the copy");
     }
 }

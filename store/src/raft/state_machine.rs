@@ -209,7 +209,7 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData<E>) -> io::Result<()> {
-        let files = snapshot.files().await.map_err(io::Error::other)?;
+        let files = snapshot.files(meta.last_log_id).await.map_err(io::Error::other)?;
         let mvcc = self.mvcc.clone();
         let replaced = tokio::task::spawn_blocking(move || {
             let received = Applied::load_checkpoint(&**mvcc.engine(), &files.directory)?;
@@ -229,7 +229,7 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {
     async fn get_current_snapshot(
         &mut self,
     ) -> io::Result<Option<openraft::alias::SnapshotOf<TypeConfig, SnapshotData<E>>>> {
-        let meta = self.meta();
+        let meta = self.source.offer(self.meta());
         Ok(meta.last_log_id.is_some().then(|| Snapshot { meta, snapshot: SnapshotData::Own(self.source.clone()) }))
     }
 }
