@@ -116,6 +116,8 @@ store_errors! {
     MemberBadUrls, InvalidArgument, "etcdserver: given member URLs are invalid";
     /// A voter has nothing to be promoted to.
     NotLearner, FailedPrecondition, "etcdserver: can only promote a learner member";
+    /// A learner was asked for more than it may answer.
+    NotForLearners, Unavailable, "etcdserver: rpc not supported for learner";
     /// A learner that lacks too much of the log to be promoted.
     LearnerNotReady, FailedPrecondition, "etcdserver: can only promote a learner member which is in sync with leader";
     /// As many learners as are allowed.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use pintle_proto::etcdserverpb as pb;
+use pintle_proto::etcdserverpb::AlarmType;
 use pintle_proto::etcdserverpb::alarm_request::AlarmAction;
 use pintle_proto::etcdserverpb::request_op::Request;
 
@@ -13,8 +14,8 @@ use crate::mvcc::range::header;
 use crate::mvcc::view::raised_alarms;
 use crate::mvcc::{Head, Writer};
 
-/// Whether alarms allow a command. Out of space, nothing may be added; if members disagree about the data, nothing may
-/// be done at all.
+/// Whether alarms allow a command. Out of space, nothing may be added; if members disagree about the data, it may not be
+/// changed at all. Reads are answered then too, as in etcd: the alarm is in the probes.
 pub(super) fn admit(head: &Head, command: &Command) -> Result<()> {
     let (adds, touches_data) = match command {
         Command::Put(_) | Command::LeaseGrant(_) => (true, true),
@@ -22,10 +23,10 @@ pub(super) fn admit(head: &Head, command: &Command) -> Result<()> {
         Command::DeleteRange(_) | Command::Compact(_) | Command::LeaseRevoke(_) => (false, true),
         Command::LeaseCheckpoint(_) | Command::Alarm(_) | Command::Auth(_) | Command::Downgrade(_) => (false, false),
     };
-    if touches_data && head.is_raised(pb::AlarmType::Corrupt) {
+    if touches_data && head.is_raised(AlarmType::Corrupt) {
         return Err(StoreError::Corrupt);
     }
-    if adds && head.is_raised(pb::AlarmType::Nospace) {
+    if adds && head.is_raised(AlarmType::Nospace) {
         return Err(StoreError::NoSpace);
     }
     Ok(())
@@ -43,14 +44,15 @@ fn may_put(request: &pb::TxnRequest) -> bool {
 pub(super) fn alarm<R: Reader>(writer: &mut Writer<'_, R>, request: &pb::AlarmRequest) -> Result<pb::AlarmResponse> {
     let key = alarm_key(request.member_id, request.alarm);
     let named = pb::AlarmMember { member_id: request.member_id, alarm: request.alarm };
-    let none = i32::from(pb::AlarmType::None);
+    let none = i32::from(AlarmType::None);
     let alarms = match AlarmAction::try_from(request.action) {
         Ok(AlarmAction::Get) => {
             let mut raised = raised_alarms(writer.reader())?;
             raised.retain(|member| request.alarm == none || member.alarm == request.alarm);
             raised
         }
-        Ok(AlarmAction::Activate) if request.alarm != none => {
+        // One that is not known could have no effect (etcd dies of it).
+        Ok(AlarmAction::Activate) if request.alarm != none && AlarmType::try_from(request.alarm).is_ok() => {
             writer.overlay().put(Column::Alarms, key, Bytes::new());
             vec![named]
         }

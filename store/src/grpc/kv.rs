@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::caller::client;
 use super::status::{status, unsupported};
+use crate::error::StoreError;
 use crate::limits::{RANGE_STREAM_CHUNK_BYTES, RANGE_STREAM_PAGE_KEYS};
 use crate::mvcc::range::has_revision_filters;
 use crate::store::{Client, Store};
@@ -34,6 +35,9 @@ impl Kv for KvService {
     type RangeStreamStream = BoxStream<'static, Result<pb::RangeStreamResponse, Status>>;
 
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        if !request.get_ref().serializable && self.store.is_learner() {
+            return Err(status(StoreError::NotForLearners));
+        }
         client(&self.store, &request).range(request.into_inner()).await.map(Response::new).map_err(status)
     }
 

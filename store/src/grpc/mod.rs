@@ -121,6 +121,9 @@ impl Services {
             return status::status(StoreError::NoLeader).into_http();
         }
         let uri = request.uri().clone();
+        if self.counted && !for_learners(uri.path()) && self.store.is_learner() {
+            return status::status(StoreError::NotForLearners).into_http();
+        }
         let answered = if uri.path().starts_with(KV_PATH) {
             self.kv.clone().oneshot(request).await
         } else {
@@ -131,6 +134,12 @@ impl Services {
             Err(never) => match never {},
         }
     }
+}
+
+/// Whether a learner answers calls of the method at `path`, as far as that says it: it has no say in the cluster and may
+/// be far behind. Of ranges it answers serializable ones ([`kv`]).
+fn for_learners(path: &str) -> bool {
+    matches!(path, "/etcdserverpb.KV/Range" | "/etcdserverpb.Maintenance/Status" | "/etcdserverpb.Maintenance/Snapshot")
 }
 
 /// Whether a request is gRPC.

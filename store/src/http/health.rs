@@ -30,6 +30,7 @@ pub(super) async fn answer<B>(store: &Store, request: &Request<B>) -> Answer {
         ("health" | "livez" | "readyz" | "version", _) if request.method() != Method::GET && known(kind, rest) => {
             method_not_allowed()
         }
+        ("debug", Some("vars")) if request.method() != Method::GET => method_not_allowed(),
         ("health", None) => health(store, &query).await,
         ("version", None) => version(),
         ("metrics", None) => metrics::answer(store, request.method()).await.unwrap_or_else(|error| unreadable(&error)),

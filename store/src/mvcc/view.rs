@@ -68,14 +68,12 @@ impl<'a, R: Reader> View<'a, R> {
 
     /// Answers a range request. Check it first ([`check::range`](super::check::range)).
     pub fn range(&self, request: &pb::RangeRequest) -> Result<pb::RangeResponse> {
-        self.refuse_if_corrupt()?;
         self.source().range(request)
     }
 
     /// Answers a transaction that only reads ([`txn::is_read_only`]). Check it first
     /// ([`check::txn`](super::check::txn)).
     pub fn txn(&self, request: &pb::TxnRequest) -> Result<pb::TxnResponse> {
-        self.refuse_if_corrupt()?;
         txn::read(&self.source(), request)
     }
 
@@ -166,11 +164,6 @@ impl<'a, R: Reader> View<'a, R> {
     /// Hashes everything that members share, at present.
     pub fn hash_everything(&self) -> Result<u32> {
         hash::everything(&self.reader, &self.head)
-    }
-
-    /// While members are known to disagree about the data, nobody is told any.
-    fn refuse_if_corrupt(&self) -> Result<()> {
-        if self.head.is_raised(pb::AlarmType::Corrupt) { Err(StoreError::Corrupt) } else { Ok(()) }
     }
 
     fn source(&self) -> Source<'_, R> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
@@ -10,6 +11,7 @@ use openraft::raft::Precondition;
 use openraft::{Instant as _, Raft, ServerState};
 use tokio::sync::Mutex;
 
+use super::network::Transport;
 use super::reconfigure::{Change, Cluster, Rules, Step};
 use super::state_machine::{Applied, StateMachine};
 use super::{LogId, Member, TypeConfig};
@@ -154,6 +156,29 @@ pub(super) async fn tend<E: Engine>(raft: Raft<TypeConfig, StateMachine<E>>, cha
         tokio::select! {
             changed = news.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(MEMBER_TEND_INTERVAL), if unsettled => {}
+        }
+    }
+}
+
+/// Makes known, as the members change, where each is reached and whether this one is a learner, until raft stops.
+pub(super) async fn make_known<E: Engine>(
+    raft: Raft<TypeConfig, StateMachine<E>>,
+    transport: Arc<dyn Transport>,
+    is_learner: Arc<AtomicBool>,
+) {
+    let mut news = raft.server_metrics();
+    loop {
+        {
+            let metrics = news.borrow_watched();
+            for (id, member) in metrics.membership_config.nodes() {
+                transport.locate(*id, member);
+                if *id == metrics.id {
+                    is_learner.store(member.is_learner, Ordering::Relaxed);
+                }
+            }
+        }
+        if news.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -73,6 +73,10 @@ pub struct SnapshotFiles {
 pub trait Transport: Send + Sync + 'static {
     /// The connection of one member to another. Made at once; it connects when it is used, and again when it was lost.
     fn connect(&self, from: Identity, to: u64, member: &Member) -> Arc<dyn Link>;
+
+    /// A member of the cluster, which may have new addresses: connections to it that are made again go there. Raft keeps
+    /// its links as long as a member stays.
+    fn locate(&self, _id: u64, _member: &Member) {}
 }
 
 /// The connection to one member. Every call ends within a bounded time once the member has gone silent.

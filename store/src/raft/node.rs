@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::alias::WatchReceiverOf;
@@ -146,12 +147,15 @@ pub struct Node<E: Engine> {
     /// Held while the members are being changed.
     pub(super) changing: Arc<Mutex<()>>,
     tender: AbortHandle,
+    is_learner: Arc<AtomicBool>,
+    herald: AbortHandle,
 }
 
 impl<E: Engine> Drop for Node<E> {
     fn drop(&mut self) {
         self.keeper.abort();
         self.tender.abort();
+        self.herald.abort();
     }
 }
 
@@ -186,6 +190,11 @@ impl<E: Engine> Node<E> {
         let keeper = tokio::spawn(keep_log_short(raft.clone(), log.clone())).abort_handle();
         let changing = Arc::<Mutex<()>>::default();
         let tender = tokio::spawn(members::tend(raft.clone(), changing.clone())).abort_handle();
+        let is_learner = Arc::<AtomicBool>::default();
+        let herald = {
+            let made_known = members::make_known(raft.clone(), config.transport.clone(), is_learner.clone());
+            tokio::spawn(made_known).abort_handle()
+        };
 
         let election_timeout = Duration::from_millis(config.election_millis);
         let heard = Heard::default();
@@ -194,7 +203,21 @@ impl<E: Engine> Node<E> {
         let proposer = Proposer::start(raft.clone(), leader.clone(), links.clone(), applied_index.clone());
         let timeout = request_timeout(election_timeout);
         let reads = ReadIndex::new(raft.clone(), leader.clone(), links.clone(), applied_index, timeout);
-        let node = Self { identity, raft, log, proposer, reads, leader, heard, links, keeper, changing, tender };
+        let node = Self {
+            identity,
+            raft,
+            log,
+            proposer,
+            reads,
+            leader,
+            heard,
+            links,
+            keeper,
+            changing,
+            tender,
+            is_learner,
+            herald,
+        };
         node.found(&config.founding, &config.cluster_token).await?;
         Ok(node)
     }
@@ -267,6 +290,11 @@ impl<E: Engine> Node<E> {
                 .get_node(&self.identity.member_id)
                 .is_some_and(|member| member.is_learner),
         }
+    }
+
+    /// Whether this member has no vote, and is not to get one by itself. Costs nothing.
+    pub fn is_learner(&self) -> bool {
+        self.is_learner.load(Ordering::Relaxed)
     }
 
     /// The members by id, each with whether it is a learner.

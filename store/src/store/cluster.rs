@@ -119,13 +119,13 @@ impl Store {
         let id = self.0.node.identity().member_id;
         loop {
             tokio::time::sleep(crate::limits::REMOVED_CHECK_INTERVAL).await;
-            let Ok(known) = members::applied(&**self.0.mvcc.engine()) else { continue };
             if self.standing().leader_id == id {
                 continue;
             }
-            for other in known.keys().filter(|other| **other != id) {
+            // By the log, not by what is applied: a member that starts applies nothing before a leader speaks to it.
+            for (other, ..) in self.0.node.members().into_iter().filter(|(other, ..)| *other != id) {
                 let Ok(Answer::MemberList(list)) =
-                    self.ask_member(*other, Call::MemberList(pb::MemberListRequest { linearizable: true })).await
+                    self.ask_member(other, Call::MemberList(pb::MemberListRequest { linearizable: true })).await
                 else {
                     continue;
                 };
@@ -162,8 +162,10 @@ impl Store {
         }
         match self.ask_leader(Call::ChangeMembers(to_message(change))).await? {
             Answer::ChangeMembers(list) => {
-                // Who asks this member next is to see the change.
-                self.read_index().await?;
+                // Who asks this member next is to see the change, unless that has made it a stranger.
+                if *change != Change::Remove(self.0.node.identity().member_id) {
+                    self.read_index().await?;
+                }
                 Ok(list.members)
             }
             _ => Err(StoreError::MalformedPeerMessage),

@@ -32,6 +32,11 @@ impl Store {
         self.0.node.standing()
     }
 
+    /// Whether this node is a learner: it follows, and answers only what says how it stands or need not be current.
+    pub fn is_learner(&self) -> bool {
+        self.0.node.is_learner()
+    }
+
     /// How the store stands, as far as this node knows.
     ///
     /// # Errors

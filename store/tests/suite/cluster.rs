@@ -77,6 +77,11 @@ impl Cluster {
         self.spawn(member, &[&cluster, &token, "--initial-cluster-state=existing"]);
     }
 
+    /// Gives a member that does not run another port for its peers.
+    pub(super) fn move_peer(&mut self, member: usize) {
+        self.peers[member] = free_port();
+    }
+
     /// Where other members reach a member.
     pub(super) fn peer_url(&self, member: usize) -> String {
         format!("http://127.0.0.1:{}", self.peers[member])

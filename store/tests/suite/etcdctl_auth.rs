@@ -8,6 +8,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
+use crate::cluster::Cluster;
 use crate::program::{Program, has_etcdctl};
 
 /// etcdctl, aimed at a program.
@@ -16,8 +17,8 @@ struct Etcdctl {
 }
 
 impl Etcdctl {
-    fn new(program: &Program) -> Self {
-        Self { arguments: vec![format!("--endpoints={}", program.address)] }
+    fn new(endpoints: &str) -> Self {
+        Self { arguments: vec![format!("--endpoints={endpoints}")] }
     }
 
     /// The same with more flags.
@@ -94,7 +95,23 @@ fn with_passwords_and_simple_tokens() {
     }
     let directory = TempDir::new().unwrap();
     let program = Program::start(directory.path(), &["--bcrypt-cost=4"]);
-    let etcdctl = Etcdctl::new(&program);
+    let etcdctl = Etcdctl::new(&program.address);
+    set_up(&etcdctl);
+    use_it(&etcdctl);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_three_nodes() {
+    if !has_etcdctl() {
+        return;
+    }
+    let cluster = Cluster::start_with(3, &["--bcrypt-cost=4"]);
+    for member in 0..3 {
+        drop(cluster.client(member).await);
+    }
+    // Every command goes to whichever node; what one did, the next one knows.
+    let endpoints: Vec<String> = (0..3).map(|member| cluster.client_url(member)).collect();
+    let etcdctl = Etcdctl::new(&endpoints.join(","));
     set_up(&etcdctl);
     use_it(&etcdctl);
 }
@@ -108,7 +125,7 @@ fn with_signed_tokens() {
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/jwt");
     let tokens = format!("--auth-token=jwt,pub-key={keys}/p256.pub.pem,priv-key={keys}/p256.pem,sign-method=ES256");
     let program = Program::start(directory.path(), &["--bcrypt-cost=4", &tokens]);
-    let etcdctl = Etcdctl::new(&program);
+    let etcdctl = Etcdctl::new(&program.address);
     set_up(&etcdctl);
     use_it(&etcdctl);
 }
@@ -151,7 +168,7 @@ fn with_certificates() {
             &file("trusted-ca-file", "ca.pem"),
         ],
     );
-    let anyone = Etcdctl::new(&program).with(&[&file("cacert", "ca.pem")]);
+    let anyone = Etcdctl::new(&program.address).with(&[&file("cacert", "ca.pem")]);
     let named = |name: &str| {
         let (certificate, key) = (format!("{name}.pem"), format!("{name}.key"));
         anyone.with(&[&file("cert", &certificate), &file("key", &key)])

@@ -1,5 +1,6 @@
 //! Calls to other members.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http::Uri;
+use parking_lot::Mutex;
 use pintle_proto::etcdserverpb as pb;
 use pintle_proto::peerpb::call_request::Call;
 use pintle_proto::peerpb::call_response::Answer;
@@ -52,25 +54,56 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Grpc {
     settings: Settings,
+    addresses: Arc<Mutex<HashMap<u64, Address>>>,
 }
 
 impl Grpc {
     /// With these settings.
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self { settings, addresses: Arc::default() }
+    }
+
+    /// Where a member is reached from now on.
+    fn address(&self, id: u64, member: &Member) -> Address {
+        let address = self.addresses.lock().entry(id).or_default().clone();
+        address.set(&member.peer_urls);
+        address
+    }
+}
+
+/// The URLs of a member. Clones share them: a connection that is made again goes where the member is then.
+#[derive(Clone, Default)]
+struct Address(Arc<Mutex<Arc<[String]>>>);
+
+impl Address {
+    fn of(urls: &[String]) -> Self {
+        Self(Arc::new(Mutex::new(urls.into())))
+    }
+
+    fn set(&self, urls: &[String]) {
+        *self.0.lock() = urls.into();
+    }
+
+    fn urls(&self) -> Arc<[String]> {
+        self.0.lock().clone()
     }
 }
 
 impl Transport for Grpc {
     fn connect(&self, from: Identity, to: u64, member: &Member) -> Arc<dyn Link> {
         let hex = |id: u64| MetadataValue::from(Hex(id));
+        let address = self.address(to, member);
         Arc::new(Peer {
-            client: client(&member.peer_urls, &self.settings),
+            client: client(address.clone(), &self.settings),
             // What is sent in bulk must not delay heartbeats.
-            bulk: client(&member.peer_urls, &self.settings),
+            bulk: client(address.clone(), &self.settings),
             names: [(CLUSTER, hex(from.cluster_id)), (FROM, hex(from.member_id)), (TO, hex(to))],
-            standing: Arc::new(Standing { member: to, urls: member.peer_urls.clone(), lost: AtomicBool::new(false) }),
+            standing: Arc::new(Standing { member: to, address, lost: AtomicBool::new(false) }),
         })
+    }
+
+    fn locate(&self, id: u64, member: &Member) {
+        self.address(id, member);
     }
 }
 
@@ -83,10 +116,9 @@ impl From<Hex> for MetadataValue<Ascii> {
     }
 }
 
-fn client(urls: &[String], settings: &Settings) -> PeerClient<Channel> {
-    let urls: Arc<[String]> = urls.into();
+fn client(address: Address, settings: &Settings) -> PeerClient<Channel> {
     let tls = settings.tls.clone();
-    let connector = tower::service_fn(move |_: Uri| connect::connect(urls.clone(), tls.clone()));
+    let connector = tower::service_fn(move |_: Uri| connect::connect(address.urls(), tls.clone()));
     // The connector knows where to; this is only the name in requests.
     let channel = Endpoint::from_static("http://peer")
         .http2_keep_alive_interval(settings.patience)
@@ -103,7 +135,7 @@ fn client(urls: &[String], settings: &Settings) -> PeerClient<Channel> {
 /// The members of a cluster that this node does not belong to yet, and the cluster's id, as somebody at `urls` tells.
 pub async fn fetch_members(urls: &[String], settings: &Settings) -> Result<pb::MemberListResponse, LinkError> {
     let request = CallRequest { call: Some(Call::MemberList(pb::MemberListRequest::default())) };
-    let answer = client(urls, settings).call(request).await.map_err(|status| failure(&status))?;
+    let answer = client(Address::of(urls), settings).call(request).await.map_err(|status| failure(&status))?;
     match answer.into_inner().answer {
         Some(Answer::MemberList(members)) => Ok(members),
         _ => Err(StoreError::MalformedPeerMessage.into()),
@@ -121,7 +153,7 @@ struct Peer {
 /// Whether a member can be reached, so that it is told once when that changes.
 struct Standing {
     member: u64,
-    urls: Vec<String>,
+    address: Address,
     lost: AtomicBool,
 }
 
@@ -131,12 +163,12 @@ impl Standing {
         match answer {
             Err(LinkError::Unreachable(error) | LinkError::Lost(error)) => {
                 if !self.lost.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(member = format!("{member:x}"), urls = ?self.urls, error, "lost a member");
+                    tracing::warn!(member = format!("{member:x}"), urls = ?self.address.urls(), error, "lost a member");
                 }
             }
             Ok(_) | Err(LinkError::Refused(_)) => {
                 if self.lost.swap(false, Ordering::Relaxed) {
-                    tracing::info!(member = format!("{member:x}"), urls = ?self.urls, "reached a member again");
+                    tracing::info!(member = format!("{member:x}"), urls = ?self.address.urls(), "reached a member again");
                 }
             }
         }

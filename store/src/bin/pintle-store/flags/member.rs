@@ -151,8 +151,10 @@ impl MemberFlags {
     }
 
     fn advertised_client_urls(&self) -> Result<Vec<String>, FlagError> {
-        let given = self.advertise_client_urls.as_ref().unwrap_or(&self.listen_client_urls);
-        super::advertised("advertise-client-urls", given)
+        match &self.advertise_client_urls {
+            Some(given) => super::advertised("advertise-client-urls", given),
+            None => super::advertised("listen-client-urls", &self.listen_client_urls),
+        }
     }
 
     /// Where to serve clients.
