@@ -36,7 +36,7 @@ pub fn seen_by_client(status: Status) -> Status {
 }
 
 /// The services that there are.
-const SERVICES: [&str; 9] = [
+pub(super) const SERVICES: [&str; 9] = [
     "etcdserverpb.Auth",
     "etcdserverpb.Cluster",
     "etcdserverpb.KV",

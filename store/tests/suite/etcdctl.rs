@@ -39,10 +39,10 @@ impl Etcdctl {
 
     /// A command for any of the nodes.
     fn command(&self, arguments: &[&str]) -> Command {
-        self.command_for(&self.endpoints.join(","), arguments)
+        Self::command_for(&self.endpoints.join(","), arguments)
     }
 
-    fn command_for(&self, endpoints: &str, arguments: &[&str]) -> Command {
+    fn command_for(endpoints: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("etcdctl");
         command.env("ETCDCTL_API", "3").arg("--endpoints").arg(endpoints);
         command.args(["--command-timeout", "60s"]).args(arguments);
@@ -224,7 +224,7 @@ fn members_and_upkeep(etcdctl: &Etcdctl) {
     for line in status.lines() {
         let [address, id, "3.7.1", ..] = line.split(", ").collect::<Vec<_>>()[..] else { panic!("{status}") };
         if address != leader {
-            let moved = printed(&["move-leader"], etcdctl.command_for(leader, &["move-leader", id]).output().unwrap());
+            let moved = printed(&["move-leader"], Etcdctl::command_for(leader, &["move-leader", id]).output().unwrap());
             assert!(moved.starts_with("Leadership transferred from"), "{moved}");
             break;
         }
@@ -246,7 +246,7 @@ fn members_and_upkeep(etcdctl: &Etcdctl) {
 
     let file = etcdctl.path("snapshot.db");
     let save = ["snapshot", "save", &file];
-    let saved = printed(&save, etcdctl.command_for(&etcdctl.endpoints[0], &save).output().unwrap());
+    let saved = printed(&save, Etcdctl::command_for(&etcdctl.endpoints[0], &save).output().unwrap());
     assert!(saved.contains("Snapshot saved at"), "{saved}");
     assert_eq!(run(&["snapshot", "status", &file]).split(", ").count(), 4);
     let restored = etcdctl.path("restored");

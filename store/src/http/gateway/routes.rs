@@ -110,8 +110,8 @@ mod tests {
             assert!(find(&format!("/v3/{path}")).is_some(), "{path}");
             assert!(find(&format!("/v3beta/{path}")).is_some(), "{path}");
         }
-        const PACKAGES: [&str; 3] = ["etcdserverpb", "v3lockpb", "v3electionpb"];
-        let services = pool().services().filter(|service| PACKAGES.contains(&service.package_name()));
+        let packages = ["etcdserverpb", "v3lockpb", "v3electionpb"];
+        let services = pool().services().filter(|service| packages.contains(&service.package_name()));
         let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
         let routed = |method: &MethodDescriptor| {
             ROUTES.iter().any(|(_, service, name)| method.full_name() == format!("{service}.{name}"))
