@@ -9,6 +9,7 @@ mod cluster;
 mod founding;
 mod kv;
 mod lease;
+pub(crate) mod peer_urls;
 mod peers;
 mod prune;
 mod quota;

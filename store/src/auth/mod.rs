@@ -5,6 +5,7 @@
 
 mod author;
 mod coverage;
+mod interval_tree;
 pub mod judge;
 pub mod jwt;
 mod manage;

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::caller::{administered, used};
 use super::status::status;
-use crate::store::Store;
+use crate::store::{Store, peer_urls};
 
 /// Serves [`Cluster`] from a store.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
+        // etcd looks at the URLs before it asks who the client is.
+        peer_urls::checked(&request.get_ref().peer_ur_ls).map_err(status)?;
         let store = administered(&self.store, &request).await?;
         store.member_add(request.into_inner()).await.map(Response::new).map_err(status)
     }

@@ -42,6 +42,10 @@ pub(super) fn keys(reader: &impl Reader, head: &Head, revision: i64) -> Result<K
     if revision > 0 && revision < compacted {
         return Err(StoreError::Compacted);
     }
+    if revision < 0 {
+        // etcd hashes nothing then, and says so.
+        return Ok(KeysHash { hash: crc32c::crc32c(BUCKET), revision, compacted });
+    }
     let revision = if revision == 0 { head.revision } else { revision };
     // Of what precedes the compacted revision only the state at `revision` counts. Where no key is alive, etcd hashes
     // what its compaction left: the state at the compacted revision.

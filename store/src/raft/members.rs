@@ -54,13 +54,17 @@ impl<E: Engine> Node<E> {
         observe(&self.raft).ok()?.0.successor(self.identity().member_id)
     }
 
-    /// Hands leadership to a voter and returns once it leads. Give it a deadline.
+    /// Hands leadership to a voter and returns once it leads; nothing happens if it does already. Give it a deadline.
     ///
     /// # Errors
     /// [`StoreError::BadLeaderTransferee`] if the member has no vote.
     pub async fn move_leader(&self, to: u64) -> Result<(), StoreError> {
         if !self.raft.voter_ids().any(|voter| voter == to) {
             return Err(StoreError::BadLeaderTransferee);
+        }
+        if self.raft.server_metrics().borrow_watched().current_leader == Some(to) {
+            // Raft would stop accepting writes and wait for itself.
+            return Ok(());
         }
         self.raft.trigger().transfer_leader(to).await.map_err(|_| StoreError::Stopped)?;
         let mut metrics = self.raft.server_metrics();

@@ -15,9 +15,6 @@ use crate::limits::MAX_LEASE_TTL_SECONDS;
 impl Store {
     /// Creates a lease. An id of 0 lets the store choose one; a TTL below the minimum is raised to it.
     pub async fn lease_grant(&self, mut request: pb::LeaseGrantRequest) -> Result<pb::LeaseGrantResponse, StoreError> {
-        if request.ttl > MAX_LEASE_TTL_SECONDS {
-            return Err(StoreError::LeaseTtlTooLarge);
-        }
         request.ttl = request.ttl.max(self.min_lease_ttl_seconds());
         while request.id == 0 {
             // Positive, as etcd's are.

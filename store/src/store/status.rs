@@ -116,7 +116,13 @@ impl Store {
     }
 }
 
-/// An alarm as Go prints the message.
+/// An alarm as Go prints the message: without zeros, and a kind that has no name by its number.
 fn describe_alarm(alarm: &pb::AlarmMember) -> String {
-    format!("memberID:{} alarm:{} ", alarm.member_id, alarm.alarm().as_str_name())
+    let member = if alarm.member_id == 0 { String::new() } else { format!("memberID:{} ", alarm.member_id) };
+    let kind = match pb::AlarmType::try_from(alarm.alarm) {
+        Ok(pb::AlarmType::None) => String::new(),
+        Ok(kind) => format!("alarm:{} ", kind.as_str_name()),
+        Err(_) => format!("alarm:{} ", alarm.alarm),
+    };
+    member + &kind
 }

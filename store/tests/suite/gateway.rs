@@ -128,3 +128,61 @@ fn one_body_may_hold_several_requests() {
     assert_eq!(status, 200);
     assert_eq!(next()["result"]["events"][0]["kv"]["value"], "MQ==");
 }
+
+#[test]
+fn odd_requests_for_upkeep_are_answered_as_by_etcd() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(directory.path(), &[]);
+    let post = |path, body: Value| {
+        let (status, answer) = ask(&program, "POST", path, &[], &body.to_string());
+        (status, serde_json::from_str::<Value>(&answer).unwrap())
+    };
+    let put = || post("/v3/kv/put", json!({"key": "YQ==", "value": "MQ=="}));
+    assert_eq!(put().0, 200);
+
+    // Nothing lies before the beginning; it is hashed all the same.
+    for revision in ["-2", "-9223372036854775808"] {
+        let (status, hash) = post("/v3/maintenance/hashkv", json!({"revision": revision}));
+        assert_eq!((status, &hash["hash"], &hash["hash_revision"]), (200, &json!(1_084_519_789), &json!(revision)));
+    }
+
+    // A leader may be told to lead.
+    let (_, status) = post("/v3/maintenance/status", json!({}));
+    let leader = status["leader"].as_str().unwrap().to_owned();
+    assert_eq!(post("/v3/maintenance/transfer-leadership", json!({"targetID": leader})), (200, json!({})));
+    assert_eq!(put().0, 200);
+
+    // The value of an absent key compares with nothing, even by a comparison that does not exist.
+    let compared =
+        |key: &str| post("/v3/kv/txn", json!({"compare": [{"key": key, "target": "VALUE", "result": 21}]})).1;
+    assert_eq!(compared("YQ==")["succeeded"], true);
+    assert_eq!(compared("eg==").get("succeeded"), None);
+
+    // Whether there is such a member is asked before its URLs.
+    let unknown = json!({"code": 5, "message": "etcdserver: member not found"});
+    assert_eq!(post("/v3/cluster/member/update", json!({"ID": 5, "peerURLs": ["odd"]})), (404, unknown));
+    let bad = json!({"code": 3, "message": "etcdserver: given member URLs are invalid"});
+    assert_eq!(post("/v3/cluster/member/update", json!({"ID": leader, "peerURLs": ["odd"]})), (400, bad));
+}
+
+#[test]
+fn while_data_differs_it_is_read_and_not_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(directory.path(), &[]);
+    let post = |path, body| ask(&program, "POST", path, &[], body).0;
+    let key = r#"{"key":"YQ=="}"#;
+    assert_eq!(post("/v3/kv/put", key), 200);
+    assert_eq!(post("/v3/maintenance/alarm", r#"{"action":"ACTIVATE","alarm":"CORRUPT","memberID":1}"#), 200);
+    for path in ["/v3/kv/put", "/v3/kv/deleterange"] {
+        assert_eq!(post(path, key), 500, "{path}");
+    }
+    assert_eq!(post("/v3/kv/range", key), 200);
+    assert_eq!(post("/v3/kv/txn", r#"{"success":[{"requestRange":{"key":"YQ=="}}]}"#), 200);
+    assert_eq!(ask(&program, "GET", "/livez", &[], "").0, 200);
+    let (status, report) = ask(&program, "GET", "/readyz", &[], "");
+    assert_eq!(status, 503);
+    assert!(
+        report.contains("[-]data_corruption failed: alarm activated: CORRUPT\n[+]serializable_read ok\n"),
+        "{report}"
+    );
+}

@@ -159,19 +159,18 @@ fn integer<T: TryFrom<i128>>(number: &str) -> Option<T> {
     let whole = whole.trim_start_matches('0');
     let digits = format!("{whole}{fraction}");
     let digits = digits.trim_end_matches('0');
+    if digits.is_empty() {
+        return T::try_from(0).ok();
+    }
     let exponent: i64 = exponent.parse().ok()?;
     // Digits left of the point.
     let size = i64::try_from(whole.len()).ok()?.checked_add(exponent)?;
     let trailing_zeros = size.checked_sub(i64::try_from(digits.len()).ok()?)?;
-    let magnitude: i128 = match digits {
-        "" => 0,
-        _ if trailing_zeros < 0 || size > MAX_DIGITS => return None,
-        digits => digits.parse::<i128>().ok()?.checked_mul(10_i128.checked_pow(trailing_zeros.try_into().ok()?)?)?,
-    };
-    // There is no negative zero without a sign.
-    if negative && magnitude == 0 && T::try_from(-1).is_err() {
+    if trailing_zeros < 0 || size > MAX_DIGITS {
         return None;
     }
+    let scale = 10_i128.checked_pow(trailing_zeros.try_into().ok()?)?;
+    let magnitude = digits.parse::<i128>().ok()?.checked_mul(scale)?;
     T::try_from(if negative { -magnitude } else { magnitude }).ok()
 }
 
@@ -190,6 +189,7 @@ mod tests {
         for (text, expected) in [
             ("0", Some(0)),
             ("-0", Some(0)),
+            ("0e99999999999999999999", Some(0)),
             ("12", Some(12)),
             ("1.2e1", Some(12)),
             ("120e-1", Some(12)),
@@ -206,7 +206,8 @@ mod tests {
         ] {
             assert_eq!(integer::<i64>(text), expected, "{text}");
         }
-        assert_eq!(integer::<u64>("-0"), None);
+        assert_eq!(integer::<u64>("-0"), Some(0));
+        assert_eq!(integer::<u64>("-1"), None);
         assert_eq!(integer::<u64>("18446744073709551615"), Some(u64::MAX));
     }
 
