@@ -275,3 +275,13 @@ pub const SNAPSHOT_FILES: usize = 64 << 10;
 
 /// Characters of a name, sent by somebody who is not known, that are logged.
 pub const LOGGED_NAME_CHARS: usize = 64;
+
+/// How long after a connection could not be accepted the next is: out of file descriptors, most likely, some of which others
+/// give back meanwhile.
+pub const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// How long stopping waits until nothing holds a database any more.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often it looks.
+pub const CLOSE_TICK: Duration = Duration::from_millis(1);

@@ -337,9 +337,9 @@ impl Store {
         if let Some(Inner { node, mvcc, watches, databases, directory, .. }) = Arc::into_inner(self.0) {
             drop((node, mvcc, watches));
             // The tasks and the thread that still hold a database end by themselves now that raft has stopped.
-            let deadline = Instant::now() + Duration::from_secs(5);
+            let deadline = Instant::now() + limits::CLOSE_TIMEOUT;
             while databases.iter().any(|database| Arc::strong_count(database) > 1) && Instant::now() < deadline {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::time::sleep(limits::CLOSE_TICK).await;
             }
             drop((databases, directory));
         }

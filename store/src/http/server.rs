@@ -26,8 +26,8 @@ use super::members;
 use super::residence;
 use crate::grpc::{Body, CommonName, Services, is_grpc};
 use crate::limits::{
-    DEFAULT_CONCURRENT_STREAMS, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_PING_INTERVAL,
-    HTTP2_PING_TIMEOUT, HTTP2_STREAM_WINDOW_BYTES, REQUEST_OVERHEAD_BYTES, TLS_HANDSHAKE_TIMEOUT,
+    ACCEPT_AGAIN_AFTER, DEFAULT_CONCURRENT_STREAMS, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES,
+    HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_STREAM_WINDOW_BYTES, REQUEST_OVERHEAD_BYTES, TLS_HANDSHAKE_TIMEOUT,
     WATCH_PROGRESS_INTERVAL,
 };
 use crate::raft::peer::server::PeerServices;
@@ -176,9 +176,8 @@ async fn run(listener: Listener, tls: Option<ServerTls>, handler: Handler, stop:
                 connections.spawn(serve_connection(stream, address, tls.clone(), handler.clone(), stop.clone()));
             }
             Err(error) => {
-                // Out of file descriptors, most likely: give connections a moment to end.
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
             }
         }
     }

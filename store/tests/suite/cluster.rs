@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use etcd_client::{Client, ConnectOptions, GetOptions, WatchOptions};
@@ -24,9 +25,19 @@ pub(super) struct Cluster {
     running: Vec<Option<Child>>,
 }
 
-/// A port that nobody listened on a moment ago.
+/// A port that nobody listens on, that is given once, and that no connection goes out from by chance: those have higher
+/// ones.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const PORTS: u32 = 10_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Processes begin at different places.
+        let place = std::process::id().wrapping_mul(127).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = 20_000 + u16::try_from(place).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Cluster {
