@@ -36,6 +36,7 @@ mod generated {
     }
 }
 
+mod codec;
 pub mod k8s;
 
 /// The descriptors of everything declared in `*/*.proto`: an encoded `FileDescriptorSet`.

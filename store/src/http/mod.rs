@@ -7,6 +7,7 @@ pub(crate) mod connect;
 mod debug_vars;
 mod endpoint;
 mod gateway;
+mod gather;
 mod health;
 mod listener;
 mod members;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,6 +21,7 @@ use super::access::Access;
 use super::authority::LenientAuthority;
 use super::common_name;
 use super::gateway::{self, is_gateway};
+use super::gather::Gathering;
 use super::health;
 use super::listener::{BindError, Connection, Listener};
 use super::members;
@@ -117,7 +119,6 @@ impl Drop for Server {
 }
 
 /// What answers the requests of a listener.
-#[derive(Clone)]
 struct Handler {
     store: Store,
     answers: Answers,
@@ -125,7 +126,6 @@ struct Handler {
 }
 
 /// Whom a listener is for.
-#[derive(Clone)]
 enum Answers {
     Clients(Services),
     Probes,
@@ -159,11 +159,11 @@ pub async fn serve_unix(store: &Store, path: &Path) -> Result<Server, BindError>
 
 fn start(listener: Listener, tls: Option<ServerTls>, handler: Handler) -> Server {
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(listener, tls, handler, stop.clone()));
+    let task = tokio::spawn(run(listener, tls, Arc::new(handler), stop.clone()));
     Server { stop, task }
 }
 
-async fn run(listener: Listener, tls: Option<ServerTls>, handler: Handler, stop: CancellationToken) {
+async fn run(listener: Listener, tls: Option<ServerTls>, handler: Arc<Handler>, stop: CancellationToken) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -193,7 +193,7 @@ async fn serve_connection(
     stream: Box<dyn Connection>,
     address: Option<IpAddr>,
     tls: Option<ServerTls>,
-    handler: Handler,
+    handler: Arc<Handler>,
     stop: CancellationToken,
 ) {
     let (stream, client): (Box<dyn Connection>, _) = match tls {
@@ -235,7 +235,7 @@ struct Client {
     name: Option<CommonName>,
 }
 
-async fn serve_http(stream: impl Connection, client: Client, handler: Handler, stop: CancellationToken) {
+async fn serve_http(stream: impl Connection, client: Client, handler: Arc<Handler>, stop: CancellationToken) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
     builder
@@ -259,7 +259,7 @@ async fn serve_http(stream: impl Connection, client: Client, handler: Handler, s
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = Gathering::new(connection.as_mut()) => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -281,7 +281,11 @@ impl Handler {
                 services.call(request).await
             }
             Answers::Peers(services) if is_grpc(request.headers()) => services.call(request).await,
-            _ => self.answer_browser(request, secure).await,
+            _ => {
+                // Apart: every request would carry the room for it along.
+                let answer: BoxFuture<'_, Response<Body>> = Box::pin(self.answer_browser(request, secure));
+                answer.await
+            }
         }
     }
 
