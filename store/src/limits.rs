@@ -273,6 +273,9 @@ pub const PEER_FILE_CHUNK_BYTES: usize = 256 << 10;
 /// Files that a snapshot may have.
 pub const SNAPSHOT_FILES: usize = 64 << 10;
 
+/// Members whose traffic is measured.
+pub const PEERS_MEASURED: usize = 64;
+
 /// Characters of a name, sent by somebody who is not known, that are logged.
 pub const LOGGED_NAME_CHARS: usize = 64;
 

@@ -4,6 +4,7 @@
 //! read off a store when somebody asks ([`crate::http`]).
 
 pub mod instrument;
+pub mod peers;
 pub mod process;
 pub mod rpc;
 pub mod text;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use self::instrument::{Counter, Gauge, Histogram};
+use self::peers::Peers;
 use self::rpc::Rpcs;
 use self::text::{Kind, Text, float};
 
@@ -87,6 +89,8 @@ macro_rules! metrics {
             $(#[doc = $histogram_help] pub $histogram: Histogram,)*
             /// Calls of gRPC methods.
             pub rpcs: Rpcs,
+            /// Traffic with other members.
+            pub peers: Peers,
             /// From when on applying is slow and a request is, in milliseconds.
             pub slow_millis: SlowMillis,
             /// Whether histograms of every method's duration are told (`--metrics extensive`).
@@ -103,6 +107,7 @@ macro_rules! metrics {
                     $($gauge: Gauge::new(),)*
                     $($histogram: Histogram::new($bounds),)*
                     rpcs: Rpcs::new(),
+                    peers: Peers::new(),
                     slow_millis: SlowMillis { apply: AtomicU64::new(100), request: AtomicU64::new(300) },
                     extensive: AtomicBool::new(false),
                     features: OnceLock::new(),
@@ -128,6 +133,7 @@ macro_rules! metrics {
                 }
                 $(text.histogram($histogram_name, $histogram_help, &[], &self.$histogram);)*
                 self.rpcs.write(text, self.extensive.load(Ordering::Relaxed));
+                self.peers.write(text);
                 for (name, stage, on) in self.features.get().into_iter().flatten() {
                     let labels = [("name", *name), ("stage", *stage)];
                     let help = "Whether a feature is on (1) or off (0).";

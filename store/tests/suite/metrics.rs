@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::cluster::{Cluster, eventually};
 use crate::http_client::HttpClient;
 use crate::program::Program;
 
@@ -163,4 +164,26 @@ fn variables_tell_how_raft_stands_and_no_secret() {
     assert_eq!(variables["raft.status"]["raftState"], "StateLeader");
     assert_eq!(variables["raft.status"]["id"], variables["raft.status"]["lead"]);
     assert!(variables["file_descriptor_limit"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traffic_between_members_is_counted() {
+    let cluster = Cluster::start(3);
+    let leader = cluster.leader().await;
+    let tells = |member: usize, name: &str, members: usize| {
+        let url = cluster.client_url(member);
+        let metrics = metrics(url.strip_prefix("http://").unwrap());
+        let counted = |line: &&str| line.starts_with(name) && !line.ends_with(" 0");
+        metrics.lines().filter(counted).count() >= members
+    };
+    eventually("the leader tells what it sent to whom, and how long they took", || async {
+        let sent = tells(leader, "etcd_network_peer_sent_bytes_total{To=", 2);
+        (sent && tells(leader, "etcd_network_peer_round_trip_time_seconds_count{To=", 2)).then_some(())
+    })
+    .await;
+    let follower = (leader + 1) % 3;
+    eventually("a follower tells what came from whom", || async {
+        tells(follower, "etcd_network_peer_received_bytes_total{From=", 1).then_some(())
+    })
+    .await;
 }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use pintle_proto::peerpb::call_request::Call;
 use pintle_proto::peerpb::call_response::Answer;
 use pintle_proto::peerpb::peer_client::PeerClient;
 use pintle_proto::peerpb::{self, CallRequest, SnapshotChunk};
+use prost::Message as _;
 use tonic::metadata::Ascii;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -31,6 +32,7 @@ use crate::apply::reply;
 use crate::error::StoreError;
 use crate::http::connect;
 use crate::limits;
+use crate::metrics::{METRICS, peers};
 use crate::raft::network::{
     AppendRequest, AppendResult, Link, LinkError, Proposed, SnapshotFiles, TransferRequest, TransferResponse,
     Transport, VoteRequest, VoteResponse,
@@ -98,7 +100,12 @@ impl Transport for Grpc {
             // What is sent in bulk must not delay heartbeats.
             bulk: client(address.clone(), &self.settings),
             names: [(CLUSTER, hex(from.cluster_id)), (FROM, hex(from.member_id)), (TO, hex(to))],
-            standing: Arc::new(Standing { member: to, address, lost: AtomicBool::new(false) }),
+            standing: Arc::new(Standing {
+                member: to,
+                address,
+                lost: AtomicBool::new(false),
+                traffic: METRICS.peers.member(to),
+            }),
         })
     }
 
@@ -155,6 +162,7 @@ struct Standing {
     member: u64,
     address: Address,
     lost: AtomicBool,
+    traffic: Arc<peers::Peer>,
 }
 
 impl Standing {
@@ -162,6 +170,7 @@ impl Standing {
         let member = self.member;
         match answer {
             Err(LinkError::Unreachable(error) | LinkError::Lost(error)) => {
+                self.traffic.sent_failures.inc();
                 if !self.lost.swap(true, Ordering::Relaxed) {
                     tracing::warn!(member = format!("{member:x}"), urls = ?self.address.urls(), error, "lost a member");
                 }
@@ -293,14 +302,26 @@ impl Link for Peer {
     ) -> BoxStream<'static, Result<AppendResult, LinkError>> {
         let (mut client, mut requests) = (self.client.clone(), requests.fuse());
         let names = self.request(());
+        let (standing, traffic) = (self.standing.clone(), self.standing.traffic.clone());
         let opened = async move {
             // Raft holds the first one back while it does not believe that the member can be reached.
             let first = requests.next().await;
-            let messages = stream::iter(first).chain(requests).map(|request| convert::append_to_wire(&request));
-            client.append(names.map(|()| Messages(messages.boxed()))).await
+            let sending = traffic.clone();
+            let messages = stream::iter(first).chain(requests).map(move |request| {
+                let message = convert::append_to_wire(&request);
+                sending.sent_bytes.add(message.encoded_len() as u64);
+                message
+            });
+            let mut begun = Some(Instant::now());
+            let answers = client.append(names.map(|()| Messages(messages.boxed()))).await?.into_inner();
+            // Later answers may be to requests that were sent together. A heartbeat is a stream of its own.
+            Ok::<_, Status>(answers.inspect_ok(move |_| {
+                if let Some(begun) = begun.take() {
+                    traffic.round_trips.observe_since(begun);
+                }
+            }))
         };
-        let standing = self.standing.clone();
-        let answers = stream::once(opened).map_ok(tonic::Response::into_inner).try_flatten();
+        let answers = stream::once(opened).try_flatten();
         answers
             .map(move |answer| match answer {
                 Ok(answer) => Ok(convert::appended(answer)?),

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use pintle_proto::peerpb;
 use pintle_proto::peerpb::peer_server::{Peer, PeerServer};
+use prost::Message as _;
 use tokio::sync::Mutex;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
@@ -19,6 +20,7 @@ use super::{CLUSTER, FROM, TO, convert};
 use crate::apply::{Entry, reply};
 use crate::error::StoreError;
 use crate::grpc::status;
+use crate::metrics::METRICS;
 use crate::raft::network::{Proposed, SnapshotFiles};
 use crate::store::Store;
 
@@ -63,10 +65,7 @@ type Answer<T> = Result<Response<T>, Status>;
 impl PeerService {
     /// Lets only members of this cluster in, and only if they mean this one.
     fn admit(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        let id = |name| {
-            let value = metadata.get(name).and_then(|value| value.to_str().ok());
-            value.and_then(|value| u64::from_str_radix(value, 16).ok())
-        };
+        let id = |name| id(metadata, name);
         let identity = self.store.node().identity();
         if id(CLUSTER) == Some(identity.cluster_id) && id(TO) == Some(identity.member_id) {
             return Ok(());
@@ -83,6 +82,12 @@ impl PeerService {
     }
 }
 
+/// A member's id, or the cluster's, among what comes with a call.
+fn id(metadata: &MetadataMap, name: &str) -> Option<u64> {
+    let value = metadata.get(name)?.to_str().ok()?;
+    u64::from_str_radix(value, 16).ok()
+}
+
 #[tonic::async_trait]
 impl Peer for PeerService {
     type AppendStream = BoxStream<'static, Result<peerpb::AppendResponse, Status>>;
@@ -90,8 +95,10 @@ impl Peer for PeerService {
     async fn append(&self, request: Request<Streaming<peerpb::AppendRequest>>) -> Answer<Self::AppendStream> {
         self.admit(request.metadata())?;
         // A message that makes no sense ends the stream like one that cannot be decoded.
-        let requests = request.into_inner().map(|request| match request {
+        let traffic = METRICS.peers.member(id(request.metadata(), FROM).unwrap_or_default());
+        let requests = request.into_inner().map(move |request| match request {
             Ok(request) => {
+                traffic.received_bytes.add(request.encoded_len() as u64);
                 convert::append(request).inspect_err(|error| tracing::error!(%error, "refused an append")).ok()
             }
             Err(_) => None,
