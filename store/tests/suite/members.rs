@@ -12,16 +12,19 @@ use pintle_store::mvcc::Revision;
 
 use super::cluster::{Cluster, eventually, get, put};
 
-/// Each member as its line in `etcdctl member list`, without ids and URLs.
-async fn listed(client: &mut Client) -> Vec<String> {
-    let list = client.member_list().await.unwrap();
+/// Waits until a member lists these: it hears of changes a moment after who made them.
+async fn comes_to_list(client: &Client, expected: &[&str]) {
     let line = |member: &etcd_client::Member| {
         let name = if member.name().is_empty() { "unstarted" } else { member.name() };
         format!("{name}{}", if member.is_learner() { " learner" } else { "" })
     };
-    let mut lines: Vec<String> = list.members().iter().map(line).collect();
-    lines.sort();
-    lines
+    eventually(&format!("{expected:?} are the members"), || async {
+        let list = client.clone().member_list().await.ok()?;
+        let mut lines: Vec<String> = list.members().iter().map(line).collect();
+        lines.sort();
+        (lines == expected).then_some(())
+    })
+    .await;
 }
 
 async fn id_of(client: &mut Client, name: &str) -> u64 {
@@ -41,21 +44,25 @@ async fn members_come_and_go() {
     let leader = cluster.leader().await;
     let mut client = cluster.client((leader + 1) % 3).await;
     put(&mut client, "a", "1").await;
-    assert_eq!(listed(&mut client).await, ["m0", "m1", "m2"]);
+    comes_to_list(&client, &["m0", "m1", "m2"]).await;
 
     // Added before it runs; it has its vote when it has caught up.
     let fourth = cluster.reserve();
     let urls = [cluster.peer_url(fourth)];
-    let asked = Instant::now();
-    client.member_add(urls.clone(), None).await.unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(5), "it waits for a process that does not run");
-    assert_eq!(listed(&mut client).await, ["m0", "m1", "m2", "unstarted"]);
+    eventually("a member is added", || async {
+        let asked = Instant::now();
+        client.clone().member_add(urls.clone(), None).await.ok()?;
+        assert!(asked.elapsed() < Duration::from_secs(5), "it waits for a process that does not run");
+        Some(())
+    })
+    .await;
+    comes_to_list(&client, &["m0", "m1", "m2", "unstarted"]).await;
     let twice = client.member_add(urls, None).await.unwrap_err().to_string();
     assert!(twice.contains("etcdserver: "), "{twice}");
     cluster.join(fourth);
     let mut newcomer = cluster.client(fourth).await;
     assert_eq!(get(&mut newcomer, "a").await.as_deref(), Some("1"));
-    assert_eq!(listed(&mut client).await, ["m0", "m1", "m2", "m3"]);
+    comes_to_list(&client, &["m0", "m1", "m2", "m3"]).await;
     let newcomer_id = id_of(&mut client, "m3").await;
     eventually("leadership moves to who has joined", || async {
         let leader = cluster.leader().await;
@@ -76,7 +83,7 @@ async fn members_come_and_go() {
     assert!(early.contains("can only promote a learner member which is in sync with leader"), "{early}");
     cluster.join(fifth);
     drop(cluster.client(fifth).await);
-    assert!(listed(&mut client).await.contains(&"m4 learner".to_owned()));
+    comes_to_list(&client, &["m0", "m1", "m2", "m3", "m4 learner"]).await;
     // It answers only what need not be current.
     let mut to_learner = cluster.client(fifth).await;
     let refused = to_learner.get("a", None).await.unwrap_err().to_string();
@@ -104,7 +111,8 @@ async fn members_come_and_go() {
     let leader_id = id_of(&mut other, &format!("m{leader}")).await;
     // By itself: it answers before it goes.
     cluster.client(leader).await.member_remove(leader_id).await.unwrap();
-    assert_eq!(listed(&mut other).await.len(), 4);
+    let left = ["m0", "m1", "m2", "m3", "m4"].into_iter().filter(|name| *name != format!("m{leader}"));
+    comes_to_list(&other, &left.collect::<Vec<_>>()).await;
     cluster.ends(leader, "removed from the cluster").await;
     put(&mut other, "a", "2").await;
 
