@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openraft::storage::IOFlushed;
@@ -50,16 +51,41 @@ pub enum LogDisk {
 #[derive(Clone)]
 pub enum Jobs {
     /// To the thread.
-    Thread(Sender<Job>),
+    Thread(Arc<Writer>),
     /// To the task.
     Task(mpsc::UnboundedSender<Job>),
+}
+
+/// The thread. When this is dropped it has done its last job and let go of the engine: a program that ends must not leave
+/// it inside of RocksDB.
+pub struct Writer {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    fn send(&self, job: Job) -> bool {
+        self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Without a sender the thread ends.
+        self.jobs.take();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer of the raft log panicked");
+        }
+    }
 }
 
 impl Jobs {
     /// Has a job done after those before it; false if none are done any more.
     pub fn send(&self, job: Job) -> bool {
         match self {
-            Self::Thread(jobs) => jobs.send(job).is_ok(),
+            Self::Thread(writer) => writer.send(job),
             Self::Task(jobs) => jobs.send(job).is_ok(),
         }
     }
@@ -68,7 +94,7 @@ impl Jobs {
 /// Starts writing to `engine`, and tells `progress` how far it has come. It ends when every sender is gone.
 pub fn start<E: Engine>(engine: Arc<E>, progress: LogProgress, disk: LogDisk) -> std::io::Result<Jobs> {
     match disk {
-        LogDisk::Waited => spawn(engine, progress).map(Jobs::Thread),
+        LogDisk::Waited => spawn(engine, progress).map(|writer| Jobs::Thread(Arc::new(writer))),
         LogDisk::Simulated(delay) => {
             let (sender, mut receiver) = mpsc::unbounded_channel();
             tokio::spawn(async move {
@@ -82,15 +108,15 @@ pub fn start<E: Engine>(engine: Arc<E>, progress: LogProgress, disk: LogDisk) ->
     }
 }
 
-fn spawn<E: Engine>(engine: Arc<E>, progress: LogProgress) -> std::io::Result<Sender<Job>> {
+fn spawn<E: Engine>(engine: Arc<E>, progress: LogProgress) -> std::io::Result<Writer> {
     // Unbounded, since openraft's core task must not block on it; what it holds is bounded by the proposer's limits.
     let (sender, receiver) = channel();
-    std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || {
+    let thread = std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || {
         while let Ok(first) = receiver.recv() {
             write(&*engine, first, || receiver.try_recv().ok(), &progress);
         }
     })?;
-    Ok(sender)
+    Ok(Writer { jobs: Some(sender), thread: Some(thread) })
 }
 
 /// Writes a job and what has queued behind it.
@@ -233,10 +259,10 @@ mod tests {
 
     type Flushed = oneshot::Receiver<std::io::Result<()>>;
 
-    fn append(jobs: &Sender<Job>, index: u64) -> Flushed {
+    fn append(jobs: &Writer, index: u64) -> Flushed {
         let (flushed, told) = TypeConfig::oneshot();
         let entries = vec![blank_ent::<TypeConfig>(1, 0, index)];
-        jobs.send(Job::Append { entries, flushed: IOFlushed::signal(flushed) }).unwrap();
+        assert!(jobs.send(Job::Append { entries, flushed: IOFlushed::signal(flushed) }));
         told
     }
 
