@@ -130,7 +130,8 @@ pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
 /// Bytes of keys and values in one message of a streamed range, unless one pair alone is larger.
 pub const RANGE_STREAM_CHUNK_BYTES: usize = 256 * 1024;
 
-/// Changes that are looked at in one go when dropping what was compacted: writers wait for one such piece at most.
+/// Changes that are looked at in one go when dropping what was compacted: what is applied at the same time waits only while
+/// the piece is written.
 pub const PRUNE_CHANGES: usize = 250;
 
 /// How long dropping what was compacted rests after each piece, in times that the piece took.
@@ -275,6 +276,9 @@ pub const SNAPSHOT_FILES: usize = 64 << 10;
 
 /// Members whose traffic is measured.
 pub const PEERS_MEASURED: usize = 64;
+
+/// Instruments of one family of metrics.
+pub const FAMILY_MEMBERS: usize = 64;
 
 /// Characters of a name, sent by somebody who is not known, that are logged.
 pub const LOGGED_NAME_CHARS: usize = 64;

@@ -133,6 +133,7 @@ impl StoreConfig {
         Ok(peer::client::Settings {
             tls,
             patience: Duration::from_millis(self.election_millis),
+            heartbeat: Duration::from_millis(self.heartbeat_millis),
             max_message_bytes: self.max_request_bytes + limits::PEER_MESSAGE_BYTES,
         })
     }

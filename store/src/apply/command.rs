@@ -88,6 +88,25 @@ pub enum AuthChange {
     Authenticate(IssuedToken),
 }
 
+impl AuthChange {
+    fn name(&self) -> &'static str {
+        match self {
+            AuthChange::Enable(_) => "AuthEnable",
+            AuthChange::Disable(_) => "AuthDisable",
+            AuthChange::UserAdd(_) => "AuthUserAdd",
+            AuthChange::UserDelete(_) => "AuthUserDelete",
+            AuthChange::UserChangePassword(_) => "AuthUserChangePassword",
+            AuthChange::UserGrantRole(_) => "AuthUserGrantRole",
+            AuthChange::UserRevokeRole(_) => "AuthUserRevokeRole",
+            AuthChange::RoleAdd(_) => "AuthRoleAdd",
+            AuthChange::RoleDelete(_) => "AuthRoleDelete",
+            AuthChange::RoleGrantPermission(_) => "AuthRoleGrantPermission",
+            AuthChange::RoleRevokePermission(_) => "AuthRoleRevokePermission",
+            AuthChange::Authenticate(_) => "Authenticate",
+        }
+    }
+}
+
 impl From<AuthChange> for Command {
     fn from(change: AuthChange) -> Self {
         Command::Auth(AuthCommand { change: Some(change) })
@@ -119,6 +138,22 @@ impl Command {
             Command::Alarm(_) => 8,
             Command::Auth(_) => 9,
             Command::Downgrade(_) => 10,
+        }
+    }
+
+    /// Its name in etcd's metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Put(_) => "Put",
+            Command::DeleteRange(_) => "DeleteRange",
+            Command::Txn(_) => "Txn",
+            Command::Compact(_) => "Compaction",
+            Command::LeaseGrant(_) => "LeaseGrant",
+            Command::LeaseRevoke(_) => "LeaseRevoke",
+            Command::LeaseCheckpoint(_) => "LeaseCheckpoint",
+            Command::Alarm(_) => "Alarm",
+            Command::Auth(command) => command.change.as_ref().map_or("unknown", AuthChange::name),
+            Command::Downgrade(_) => "DowngradeInfoSet",
         }
     }
 

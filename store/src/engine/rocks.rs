@@ -169,6 +169,17 @@ impl RocksEngine {
         })
     }
 
+    /// Snapshots that are being read.
+    pub fn readers(&self) -> usize {
+        let mut generation = &self.oldest;
+        let mut readers = generation.readers.load(Ordering::Relaxed);
+        while let Some(next) = generation.next.get() {
+            generation = next;
+            readers += generation.readers.load(Ordering::Relaxed);
+        }
+        readers
+    }
+
     fn current(&self) -> &Generation {
         let mut generation = &self.oldest;
         while let Some(next) = generation.next.get() {

@@ -107,7 +107,7 @@ impl Services {
         if !self.counted {
             return self.answer(request).await;
         }
-        let call = Call::begin(request.uri().path());
+        let call = Call::begin(request.uri().path(), request.headers());
         let request = request.map(|body| call.request(body));
         call.answer(self.answer(request).await)
     }

@@ -21,10 +21,13 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call of the method at `path`.
-    pub fn begin(path: &str) -> Self {
+    /// A call of the method at `path`, with these headers.
+    pub fn begin(path: &str, headers: &HeaderMap) -> Self {
         let method = METRICS.rpcs.of(path);
         method.started.inc();
+        let version = headers.get(CLIENT_VERSION).and_then(|version| version.to_str().ok());
+        let kind = if method.is_unary() { "unary" } else { "stream" };
+        METRICS.client_requests.inc([kind, version.unwrap_or("unknown")]);
         Self { method, began: Instant::now(), ended: false }
     }
 
@@ -63,6 +66,9 @@ impl Drop for Call {
 }
 
 const STATUS: &str = "grpc-status";
+
+/// Where etcd's clients say which version they have.
+const CLIENT_VERSION: &str = "client-api-version";
 
 /// A body whose messages are counted.
 pub struct Messages<B> {

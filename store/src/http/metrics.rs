@@ -21,8 +21,14 @@ pub(super) async fn answer(store: &Store, method: &Method) -> Result<Response<By
 
 async fn render(store: &Store) -> Result<String, StoreError> {
     let mut text = Text::default();
-    METRICS.write(&mut text);
-    store_gauges(store, &mut text)?;
+    let own = format!("{:x}", store.status()?.member_id);
+    METRICS.write(&mut text, &own);
+    store_gauges(store, &own, &mut text)?;
+    text.gauge(
+        "etcd_mvcc_db_open_read_transactions",
+        "Views of the data that are being read.",
+        float(store.readers() as u64),
+    );
     let keys = float(store.key_count().await?);
     text.gauge("etcd_debugging_mvcc_keys_total", "Keys in the store.", keys);
     process::write(&mut text);
@@ -30,7 +36,7 @@ async fn render(store: &Store) -> Result<String, StoreError> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "what the format asks for")]
-fn store_gauges(store: &Store, text: &mut Text) -> Result<(), StoreError> {
+fn store_gauges(store: &Store, own: &str, text: &mut Text) -> Result<(), StoreError> {
     let status = store.status()?;
     let standing = status.standing;
     let yes = |holds: bool| f64::from(u8::from(holds));
@@ -65,13 +71,15 @@ fn store_gauges(store: &Store, text: &mut Text) -> Result<(), StoreError> {
     text.gauge("etcd_debugging_mvcc_watch_stream_total", "Streams of watches.", float(census.streams));
     text.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers that are behind.", float(census.behind));
 
+    text.gauge("etcd_debugging_mvcc_pending_events_total", "Events that wait to be sent.", float(census.pending));
+
     let mut label = |name, help, label, value: &str| text.sample(name, help, Kind::Gauge, &[(label, value)], 1.0);
-    let (own, cluster) = (format!("{:x}", status.member_id), version::CLUSTER.trim_end_matches(".0"));
-    label("etcd_server_id", "This member's id, in hexadecimal.", "server_id", &own);
+    let cluster = version::CLUSTER.trim_end_matches(".0");
+    label("etcd_server_id", "This member's id, in hexadecimal.", "server_id", own);
     label("etcd_server_version", "The server's version.", "server_version", version::SERVER);
     label("etcd_cluster_version", "The version that all members speak.", "cluster_version", cluster);
     for (id, ..) in store.members() {
-        let labels = [("Local", own.as_str()), ("Remote", &format!("{id:x}"))];
+        let labels = [("Local", own), ("Remote", &format!("{id:x}"))];
         text.sample("etcd_network_known_peers", "Members that this one knows.", Kind::Gauge, &labels, 1.0);
     }
     Ok(())

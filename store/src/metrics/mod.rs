@@ -3,6 +3,7 @@
 //! Counters belong to the process, as Prometheus has it: a program with several stores counts them together. Gauges are
 //! read off a store when somebody asks ([`crate::http`]).
 
+pub mod family;
 pub mod instrument;
 pub mod peers;
 pub mod process;
@@ -11,8 +12,9 @@ pub mod text;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use self::family::Family;
 use self::instrument::{Counter, Gauge, Histogram};
 use self::peers::Peers;
 use self::rpc::Rpcs;
@@ -21,6 +23,18 @@ use self::text::{Kind, Text, float};
 /// Seconds of what a disk does; 1 ms to 8 s.
 const DISK_SECONDS: &[f64] =
     &[0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192];
+/// Seconds of one operation; 0.1 ms to 52 s.
+const OPERATION_SECONDS: &[f64] = &[
+    0.0001, 0.0002, 0.0004, 0.0008, 0.0016, 0.0032, 0.0064, 0.0128, 0.0256, 0.0512, 0.1024, 0.2048, 0.4096, 0.8192,
+    1.6384, 3.2768, 6.5536, 13.1072, 26.2144, 52.4288,
+];
+/// Seconds of reading all keys; 10 ms to 164 s.
+const HASH_SECONDS: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84];
+/// Seconds of taking in another member's snapshot; 0.1 s to 51 s.
+const RECEIVE_SECONDS: &[f64] = &[0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2];
+/// Milliseconds of one step of dropping compacted history; 1 ms to 4 s.
+const PAUSE_MILLIS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
 const DEFRAG_SECONDS: &[f64] = &[0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6];
 const SNAPSHOT_SECONDS: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36];
@@ -79,6 +93,7 @@ macro_rules! metrics {
         rising { $($rising:ident: $rising_name:literal, $rising_help:literal;)* }
         gauges { $($gauge:ident: $gauge_name:literal, $gauge_help:literal;)* }
         histograms { $($histogram:ident: $histogram_name:literal, $bounds:expr, $histogram_help:literal;)* }
+        families { $($family:ident: $family_name:literal, $type:ty, $labels:expr, $new:expr, $family_help:literal;)* }
     ) => {
         /// Everything that is counted where it happens.
         #[derive(Debug)]
@@ -87,6 +102,7 @@ macro_rules! metrics {
             $(#[doc = $rising_help] pub $rising: Counter,)*
             $(#[doc = $gauge_help] pub $gauge: Gauge,)*
             $(#[doc = $histogram_help] pub $histogram: Histogram,)*
+            $(#[doc = $family_help] pub $family: $type,)*
             /// Calls of gRPC methods.
             pub rpcs: Rpcs,
             /// Traffic with other members.
@@ -106,12 +122,25 @@ macro_rules! metrics {
                     $($rising: Counter::new(),)*
                     $($gauge: Gauge::new(),)*
                     $($histogram: Histogram::new($bounds),)*
+                    $($family: Family::new($labels, $new),)*
                     rpcs: Rpcs::new(),
                     peers: Peers::new(),
                     slow_millis: SlowMillis { apply: AtomicU64::new(100), request: AtomicU64::new(300) },
                     extensive: AtomicBool::new(false),
                     features: OnceLock::new(),
                 }
+            }
+
+            /// A command has been applied, or found not to be possible, since `began`.
+            pub fn applied_command(&self, operation: &str, success: bool, began: Instant) {
+                let labels = ["v3", operation, if success { "true" } else { "false" }];
+                self.apply_seconds.observe(labels, began.elapsed().as_secs_f64());
+            }
+
+            /// A range has been read, or found not to be possible, since `began`.
+            pub fn read_range(&self, success: bool, began: Instant) {
+                let labels = [if success { "true" } else { "false" }];
+                self.range_seconds.observe(labels, began.elapsed().as_secs_f64());
             }
 
             /// Entries have been applied with one write, which took so long.
@@ -122,8 +151,8 @@ macro_rules! metrics {
                 }
             }
 
-            /// Tells everything.
-            pub fn write(&self, text: &mut Text) {
+            /// Tells everything, as the member with this id.
+            pub fn write(&self, text: &mut Text, local: &str) {
                 $(text.counter($counter_name, $counter_help, self.$counter.get());)*
                 // Counts that etcd tells as gauges.
                 $(text.gauge($rising_name, $rising_help, float(self.$rising.get()));)*
@@ -132,8 +161,9 @@ macro_rules! metrics {
                     $(text.gauge($gauge_name, $gauge_help, self.$gauge.get() as f64);)*
                 }
                 $(text.histogram($histogram_name, $histogram_help, &[], &self.$histogram);)*
+                $(self.$family.write(text, $family_name, $family_help);)*
                 self.rpcs.write(text, self.extensive.load(Ordering::Relaxed));
-                self.peers.write(text);
+                self.peers.write(text, local);
                 for (name, stage, on) in self.features.get().into_iter().flatten() {
                     let labels = [("name", *name), ("stage", *stage)];
                     let help = "Whether a feature is on (1) or off (0).";
@@ -165,6 +195,7 @@ metrics! {
         health_ok: "etcd_server_health_success", "Health checks that succeeded.";
         health_failed: "etcd_server_health_failures", "Health checks that failed.";
         client_received_bytes: "etcd_network_client_grpc_received_bytes_total", "Bytes of messages from gRPC clients.";
+        compacted_versions: "etcd_debugging_mvcc_db_compaction_keys_total", "Versions of keys dropped since they were compacted.";
         client_sent_bytes: "etcd_network_client_grpc_sent_bytes_total", "Bytes of messages to gRPC clients.";
     }
     rising {
@@ -183,5 +214,16 @@ metrics! {
         snapshot_seconds: "etcd_disk_backend_snapshot_duration_seconds", SNAPSHOT_SECONDS, "How long sending a snapshot takes.";
         compaction_millis: "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds", COMPACTION_MILLIS, "How long dropping compacted history takes.";
         lease_ttls: "etcd_debugging_lease_ttl_total", LEASE_SECONDS, "The seconds that leases are granted for.";
+        hash_seconds: "etcd_mvcc_hash_duration_seconds", HASH_SECONDS, "How long hashing everything takes.";
+        hash_kv_seconds: "etcd_mvcc_hash_rev_duration_seconds", HASH_SECONDS, "How long hashing the keys at a revision takes.";
+        receive_seconds: "etcd_snap_db_save_total_duration_seconds", RECEIVE_SECONDS, "How long storing another member's snapshot takes.";
+        receive_sync_seconds: "etcd_snap_db_fsync_duration_seconds", DISK_SECONDS, "How long checking and syncing another member's snapshot takes.";
+        pause_millis: "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds", PAUSE_MILLIS, "How long one step of dropping compacted history takes; writes go on meanwhile.";
+    }
+    families {
+        apply_seconds: "etcd_server_apply_duration_seconds", Family<3, Histogram>, ["version", "op", "success"], || Histogram::new(OPERATION_SECONDS), "How long applying a command takes.";
+        range_seconds: "etcd_server_range_duration_seconds", Family<1, Histogram>, ["success"], || Histogram::new(OPERATION_SECONDS), "How long reading a range takes.";
+        client_requests: "etcd_server_client_requests_total", Family<2, Counter>, ["type", "client_api_version"], Counter::new, "Requests by the version that their client says it has.";
+        promotions_failed: "etcd_server_learner_promote_failures", Family<1, Counter>, ["Reason"], Counter::new, "Learners that could not be promoted while this member led.";
     }
 }

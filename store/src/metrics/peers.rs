@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::instrument::{Counter, Histogram};
-use super::text::{Kind, Text, float};
+use super::instrument::{Counter, Gauge, Histogram};
+use super::text::{Kind, Labels, Text, float};
 use crate::limits::PEERS_MEASURED;
 
 /// Seconds of a round trip; 0.1 ms to 3 s.
@@ -30,6 +31,10 @@ pub struct Peer {
     pub sent_failures: Counter,
     /// How long its answers take.
     pub round_trips: Histogram,
+    /// Whether it could be reached when last tried: 1 or 0.
+    pub active: Gauge,
+    /// Times that it could not be reached any more.
+    pub lost: Counter,
 }
 
 impl Peers {
@@ -49,6 +54,8 @@ impl Peers {
             received_bytes: Counter::new(),
             sent_failures: Counter::new(),
             round_trips: Histogram::new(SECONDS),
+            active: Gauge::new(),
+            lost: Counter::new(),
         });
         if peers.len() < PEERS_MEASURED {
             peers.insert(id, peer.clone());
@@ -56,14 +63,19 @@ impl Peers {
         peer
     }
 
-    /// Tells everything.
-    pub fn write(&self, text: &mut Text) {
+    /// Tells everything, as the member with this id.
+    pub fn write(&self, text: &mut Text, local: &str) {
         for (id, peer) in &*self.0.lock() {
             let id = format!("{id:x}");
+            let pair = [("Local", local), ("Remote", id.as_str())];
+            let active = if peer.active.get() == 1 { 1.0 } else { 0.0 };
+            let help = "Whether a member is connected (1) or not (0).";
+            text.sample("etcd_network_active_peers", help, Kind::Gauge, &pair, active);
             let (to, from) = ([("To", id.as_str())], [("From", id.as_str())]);
-            let mut count = |name, help, labels, counter: &Counter| {
+            let mut count = |name, help, labels: Labels<'_>, counter: &Counter| {
                 text.sample(name, help, Kind::Counter, labels, float(counter.get()));
             };
+            count("etcd_network_disconnected_peers_total", "Times that a member was lost.", &pair, &peer.lost);
             count("etcd_network_peer_sent_bytes_total", "Bytes sent to a member.", &to, &peer.sent_bytes);
             count("etcd_network_peer_received_bytes_total", "Bytes from a member.", &from, &peer.received_bytes);
             count(
@@ -82,9 +94,38 @@ impl Peers {
     }
 }
 
+/// When a leader last spoke to a member, to tell when it does so late: an overloaded one does.
+#[derive(Debug)]
+pub struct Pace {
+    heartbeat: Duration,
+    patience: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// It should speak every `heartbeat`. Whoever has said nothing for `patience` did not lead meanwhile.
+    pub fn new(heartbeat: Duration, patience: Duration) -> Self {
+        Self { heartbeat, patience, last: Mutex::new(None) }
+    }
+
+    /// Takes note of a message, and tells whether it should have gone before: after two heartbeats, as in etcd.
+    pub fn is_late(&self, now: Instant) -> bool {
+        let before = self.last.lock().replace(now);
+        let silent = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
+        silent > self.heartbeat * 2 && silent < self.patience
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leader_that_speaks_late_is_told_from_one_that_did_not_lead() {
+        let (pace, start) = (Pace::new(Duration::from_millis(100), Duration::from_secs(1)), Instant::now());
+        let said = [0, 100, 299, 500, 5000, 5100].map(|millis| pace.is_late(start + Duration::from_millis(millis)));
+        assert_eq!(said, [false, false, false, true, false, false]);
+    }
 
     #[test]
     fn members_are_told_apart_and_are_not_without_number() {
@@ -94,7 +135,7 @@ mod tests {
         }
         peers.member(10).round_trips.observe(0.001);
         let mut text = Text::default();
-        peers.write(&mut text);
+        peers.write(&mut text, "7");
         let text = text.finish();
         assert!(text.contains("etcd_network_peer_sent_bytes_total{To=\"a\"} 10\n"), "{text}");
         assert!(text.contains("etcd_network_peer_round_trip_time_seconds_count{To=\"a\"} 1\n"), "{text}");

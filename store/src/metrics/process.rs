@@ -29,9 +29,7 @@ pub struct Files {
 impl Files {
     /// Asks the system; zeros where it does not tell.
     pub fn read() -> Self {
-        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-        let limit = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default();
+        let limit = limit("Max open files");
         let open = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
         Self { limit, open }
     }
@@ -51,6 +49,8 @@ pub fn write(text: &mut Text) {
     let start = float(boot_seconds()) + of(field::START_TICKS) / TICKS_PER_SECOND;
     text.gauge("process_start_time_seconds", "When the process began, in Unix seconds.", start);
     text.gauge("process_virtual_memory_bytes", "Bytes of virtual memory.", of(field::VIRTUAL_BYTES));
+    let most = "Bytes of virtual memory that the process may take.";
+    text.gauge("process_virtual_memory_max_bytes", most, float(limit("Max address space")));
     let resident = float(stat(&own, field::RESIDENT_PAGES).saturating_mul(PAGE_BYTES));
     text.gauge("process_resident_memory_bytes", "Bytes of memory.", resident);
     let files = Files::read();
@@ -63,6 +63,13 @@ pub fn write(text: &mut Text) {
     let (received, sent) = network_bytes();
     text.counter("process_network_receive_bytes_total", "Bytes received over the network.", received);
     text.counter("process_network_transmit_bytes_total", "Bytes sent over the network.", sent);
+}
+
+/// The soft limit of this name: the largest number if there is none, 0 where the system does not tell.
+fn limit(name: &str) -> u64 {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let value = limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+    value.map_or(0, |value| if value == "unlimited" { u64::MAX } else { value.parse().unwrap_or_default() })
 }
 
 fn own_stat() -> String {

@@ -116,9 +116,14 @@ impl Method {
         }
     }
 
+    /// Whether one request is answered with one response.
+    pub fn is_unary(&self) -> bool {
+        self.kind == UNARY
+    }
+
     /// A call has ended.
     pub fn handled(&self, code: usize, took: Duration) {
-        if self.kind == UNARY && SlowMillis::is_slow(&METRICS.slow_millis.request, took) {
+        if self.is_unary() && SlowMillis::is_slow(&METRICS.slow_millis.request, took) {
             tracing::warn!(service = self.service, method = self.name, ?took, "a request took too long");
         }
         let handled = self.handled.get(code).or_else(|| self.handled.get(UNKNOWN));

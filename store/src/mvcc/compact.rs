@@ -49,6 +49,8 @@ fn superseded_at(reader: &impl Reader, main: i64) -> Result<Option<u64>> {
 pub struct Pruned {
     /// What to drop, with the note of how far that is. Empty if nothing is left to do.
     pub batch: WriteBatch,
+    /// Versions of keys that it drops.
+    pub versions: u64,
     /// Whether the watermark is reached.
     pub complete: bool,
 }
@@ -62,7 +64,7 @@ pub fn prune(reader: &impl Reader, watermark: i64, max_changes: usize) -> Result
     let done = pruned_to(reader)?;
     let mut batch = WriteBatch::new();
     if done >= watermark {
-        return Ok(Pruned { batch, complete: true });
+        return Ok(Pruned { batch, versions: 0, complete: true });
     }
     let mut seen = Vec::new();
     let mut last = done;
@@ -80,23 +82,26 @@ pub fn prune(reader: &impl Reader, watermark: i64, max_changes: usize) -> Result
     // In the order of the column, so that one cursor finds them all.
     seen.sort_unstable();
     let start = seen.first().map(|(version, ..)| version.clone()).unwrap_or_default();
-    let mut versions = reader.scan(Column::Versions, &Span { start, end: None }, Direction::Forward)?;
+    let mut cursor = reader.scan(Column::Versions, &Span { start, end: None }, Direction::Forward)?;
+    let mut versions = 0;
     for (version, revision, is_deletion) in seen {
-        versions.seek(&[&version[..], &[0]].concat())?;
-        if let Some((before, _)) = versions.entry() {
+        cursor.seek(&[&version[..], &[0]].concat())?;
+        if let Some((before, _)) = cursor.entry() {
             let (key, older) = schema::parse_versions_key(before)?;
             if version.starts_with(key) && older.main < watermark {
                 drop_version(&mut batch, Bytes::copy_from_slice(before), older);
+                versions += 1;
             }
         }
         if is_deletion && revision.main < watermark {
             drop_version(&mut batch, version, revision);
+            versions += 1;
         }
     }
     // The next piece looks at the last transaction again: what was superseded at the watermark itself was kept.
     let reached = if complete { watermark } else { last.max(done) };
     batch.put(Column::Meta, meta::PRUNED, Bytes::copy_from_slice(&reached.to_be_bytes()));
-    Ok(Pruned { batch, complete })
+    Ok(Pruned { batch, versions, complete })
 }
 
 fn drop_version(batch: &mut WriteBatch, version: Bytes, revision: Revision) {
@@ -133,7 +138,7 @@ mod tests {
         for revision in [7, 8] {
             run(Command::Put(pb::PutRequest { key: "a".into(), ..Default::default() }));
             run(Command::Compact(pb::CompactionRequest { revision, physical: false }));
-            let pieces = (0..100).take_while(|_| !mvcc.prune(2).unwrap()).count();
+            let pieces = (0..100).take_while(|_| !mvcc.prune(2).unwrap().complete).count();
             assert!(pieces < 100, "pruning to {revision} does not end");
         }
     }

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+pub use self::compact::Pruned;
 pub use self::directory::{Directories, Directory};
 pub use self::hash::KeysHash;
 pub use self::head::Head;
@@ -158,16 +159,16 @@ impl<E: Engine> Mvcc<E> {
         Ok(result)
     }
 
-    /// Drops a bounded piece of what compaction made unreachable; true when nothing is left.
-    pub fn prune(&self, max_changes: usize) -> Result<bool> {
+    /// Drops a bounded piece of what compaction made unreachable, and says what that was.
+    pub fn prune(&self, max_changes: usize) -> Result<Pruned> {
         let _turn = self.pruning.lock();
-        let pruned = {
+        let mut pruned = {
             let snapshot = self.engine.snapshot();
             compact::prune(&snapshot, Head::read(&snapshot)?.compacted, max_changes)?
         };
         if !pruned.batch.is_empty() {
-            self.engine.write(&pruned.batch, Durability::Buffered)?;
+            self.engine.write(&std::mem::take(&mut pruned.batch), Durability::Buffered)?;
         }
-        Ok(pruned.complete)
+        Ok(pruned)
     }
 }

@@ -176,7 +176,13 @@ fn apply_entries<R: Reader>(
     writer: &mut Writer<'_, R>,
     entries: &[EntryResponder<TypeConfig>],
 ) -> Result<Vec<Vec<Outcome>>, StoreError> {
-    entries.iter().map(|(entry, _)| proposals(entry).iter().map(|proposal| apply(writer, proposal)).collect()).collect()
+    let mut apply = |proposal: &Proposal| {
+        let began = Instant::now();
+        let outcome = apply(writer, proposal)?;
+        METRICS.applied_command(proposal.command.name(), outcome.reply.is_ok(), began);
+        Ok(outcome)
+    };
+    entries.iter().map(|(entry, _)| proposals(entry).iter().map(&mut apply).collect()).collect()
 }
 
 impl<E: Engine> RaftStateMachine<TypeConfig> for StateMachine<E> {

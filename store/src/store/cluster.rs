@@ -13,6 +13,7 @@ use pintle_proto::peerpb::change_members::Change as ChangeMessage;
 use super::{Store, peer_urls};
 use crate::error::StoreError;
 use crate::limits::LEADER_RETRY;
+use crate::metrics::METRICS;
 use crate::raft::reconfigure::{Change, Rules};
 use crate::raft::{Member, members, membership};
 
@@ -199,7 +200,14 @@ impl Store {
             node.move_leader(successor).await?;
             return Err(StoreError::NotLeader);
         }
-        node.change_members(change, rules).await.map(messages)
+        let promotes = matches!(change, Change::Promote(_));
+        let changed = node.change_members(change, rules).await.map(messages);
+        match &changed {
+            Ok(_) if promotes => METRICS.learners_promoted.inc(),
+            Err(error) if promotes => METRICS.promotions_failed.inc([&error.to_string()]),
+            Ok(_) | Err(_) => {}
+        }
+        changed
     }
 }
 

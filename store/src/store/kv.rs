@@ -1,6 +1,7 @@
 //! Keys: reading and changing them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use pintle_proto::etcdserverpb as pb;
 
@@ -19,11 +20,14 @@ impl Store {
         if !request.serializable {
             self.0.node.read_index().await?;
         }
-        let mut response = if request.range_end.is_empty() {
-            self.0.mvcc.view()?.range(&request)?
+        let began = Instant::now();
+        let read = if request.range_end.is_empty() {
+            self.0.mvcc.view().and_then(|view| view.range(&request))
         } else {
-            self.read(move |mvcc| mvcc.view()?.range(&request)).await?
+            self.read(move |mvcc| mvcc.view()?.range(&request)).await
         };
+        METRICS.read_range(read.is_ok(), began);
+        let mut response = read?;
         self.complete(&mut response.header);
         Ok(response)
     }

@@ -17,7 +17,10 @@ pub async fn prune(mvcc: &Weak<Mvcc<RocksEngine>>) -> Result<()> {
         let Some(mvcc) = mvcc.upgrade() else { return Ok(()) };
         let begun = Instant::now();
         let piece = tokio::task::spawn_blocking(move || mvcc.prune(PRUNE_CHANGES)).await;
-        if piece.map_err(|_| StoreError::Stopped)?? {
+        METRICS.pause_millis.observe(begun.elapsed().as_secs_f64() * 1000.0);
+        let pruned = piece.map_err(|_| StoreError::Stopped)??;
+        METRICS.compacted_versions.add(pruned.versions);
+        if pruned.complete {
             return Ok(());
         }
         tokio::time::sleep(begun.elapsed() * PRUNE_REST).await;

@@ -57,6 +57,11 @@ impl Store {
         Ok(u64::try_from(response.count).unwrap_or_default())
     }
 
+    /// Views of the data that are being read.
+    pub fn readers(&self) -> usize {
+        self.0.mvcc.engine().readers()
+    }
+
     /// The revision of users and roles.
     pub fn auth_revision(&self) -> u64 {
         self.0.mvcc.rules().revision()

@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::maintenance::compactor::{Compactor, Retention};
 use crate::maintenance::corruption::{self, Answer, Verdict};
 use crate::maintenance::downgrade;
+use crate::metrics::METRICS;
 use crate::mvcc::KeysHash;
 use crate::version;
 
@@ -53,12 +54,14 @@ impl Store {
     /// # Errors
     /// When the state cannot be read.
     pub async fn hash(&self) -> Result<pb::HashResponse, StoreError> {
+        let began = Instant::now();
         let (hash, revision) = self
             .read(|mvcc| {
                 let view = mvcc.view()?;
                 Ok((view.hash_everything()?, view.revision()))
             })
             .await?;
+        METRICS.hash_seconds.observe_since(began);
         Ok(pb::HashResponse { header: Some(self.header(revision)), hash })
     }
 
@@ -94,11 +97,14 @@ impl Store {
     }
 
     async fn keys_hash(&self, revision: i64) -> Result<Answer, StoreError> {
-        self.read(move |mvcc| {
+        let began = Instant::now();
+        let answer = self.read(move |mvcc| {
             let view = mvcc.view()?;
             Ok(Answer { keys: view.hash_keys(revision)?, current: view.revision() })
-        })
-        .await
+        });
+        let answer = answer.await?;
+        METRICS.hash_kv_seconds.observe_since(began);
+        Ok(answer)
     }
 
     /// The other members' hashes at a revision; `None` of one that does not answer.

@@ -70,6 +70,14 @@ impl Delivery {
             _ => 0,
         }
     }
+
+    /// How many events it brings.
+    pub fn event_count(&self) -> usize {
+        match self {
+            Self::Events { events, .. } => events.positions.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// Some events of a batch that is shared by all watchers it concerns.

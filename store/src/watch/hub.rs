@@ -211,6 +211,8 @@ pub struct Census {
     pub watchers: u64,
     /// Those of them that have not been sent all there is.
     pub behind: u64,
+    /// Events that wait for the readers of the streams.
+    pub pending: u64,
 }
 
 /// All watchers of one store.
@@ -268,7 +270,12 @@ impl Hub {
     /// Who is there.
     pub fn census(&self) -> Census {
         let behind = self.watchers.values().filter(|watcher| !matches!(watcher.state, State::Synced)).count();
-        Census { streams: self.streams.len() as u64, watchers: self.watchers.len() as u64, behind: behind as u64 }
+        Census {
+            streams: self.streams.len() as u64,
+            watchers: self.watchers.len() as u64,
+            behind: behind as u64,
+            pending: self.streams.values().map(|stream| stream.mailbox.event_count() as u64).sum(),
+        }
     }
 
     /// Opens a stream. With `follows_revision`, its reader is nudged at every new revision.

@@ -93,6 +93,11 @@ impl Mailbox {
         self.state.lock().has_room(self.capacity)
     }
 
+    /// Events that wait.
+    pub fn event_count(&self) -> usize {
+        self.state.lock().queue.iter().map(Delivery::event_count).sum()
+    }
+
     /// Whether everything has been taken.
     pub fn is_empty(&self) -> bool {
         self.state.lock().queue.is_empty()

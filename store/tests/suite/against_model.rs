@@ -199,7 +199,7 @@ impl<E: Engine> Run<E> {
             }
             self.agree();
         }
-        while !self.mvcc.prune(3).unwrap() {}
+        while !self.mvcc.prune(3).unwrap().complete {}
         self.agree();
         self.holds_nothing_unreachable();
         let everything = pb::RangeRequest {

@@ -277,7 +277,7 @@ impl Stage {
                 self.apply(&Command::Alarm(pb::AlarmRequest { action: action.into(), member_id: 1, alarm }))
             }
             "prune" => {
-                while !self.mvcc.prune(1)? {}
+                while !self.mvcc.prune(1)?.complete {}
                 Ok(format!("history: {}\n", self.kept()?))
             }
             "history" => {

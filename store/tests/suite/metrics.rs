@@ -17,10 +17,13 @@ etcd_debugging_lease_revoked_total counter
 etcd_debugging_lease_ttl_total histogram
 etcd_debugging_mvcc_compact_revision gauge
 etcd_debugging_mvcc_current_revision gauge
+etcd_debugging_mvcc_db_compaction_keys_total counter
 etcd_debugging_mvcc_db_compaction_last gauge
+etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds histogram
 etcd_debugging_mvcc_db_compaction_total_duration_milliseconds histogram
 etcd_debugging_mvcc_events_total counter
 etcd_debugging_mvcc_keys_total gauge
+etcd_debugging_mvcc_pending_events_total gauge
 etcd_debugging_mvcc_slow_watcher_total gauge
 etcd_debugging_mvcc_total_put_size_in_bytes gauge
 etcd_debugging_mvcc_watch_stream_total gauge
@@ -32,9 +35,12 @@ etcd_disk_backend_snapshot_duration_seconds histogram
 etcd_disk_defrag_inflight gauge
 etcd_disk_wal_fsync_duration_seconds histogram
 etcd_disk_wal_write_bytes_total gauge
+etcd_mvcc_db_open_read_transactions gauge
 etcd_mvcc_db_total_size_in_bytes gauge
 etcd_mvcc_db_total_size_in_use_in_bytes gauge
 etcd_mvcc_delete_total counter
+etcd_mvcc_hash_duration_seconds histogram
+etcd_mvcc_hash_rev_duration_seconds histogram
 etcd_mvcc_put_total counter
 etcd_mvcc_range_total counter
 etcd_mvcc_txn_total counter
@@ -61,6 +67,8 @@ etcd_server_slow_apply_total counter
 etcd_server_slow_read_indexes_total counter
 etcd_server_snapshot_apply_in_progress_total gauge
 etcd_server_version gauge
+etcd_snap_db_fsync_duration_seconds histogram
+etcd_snap_db_save_total_duration_seconds histogram
 grpc_server_handled_total counter
 grpc_server_msg_received_total counter
 grpc_server_msg_sent_total counter
@@ -73,6 +81,7 @@ process_open_fds gauge
 process_resident_memory_bytes gauge
 process_start_time_seconds gauge
 process_virtual_memory_bytes gauge
+process_virtual_memory_max_bytes gauge
 ";
 
 fn metrics(address: &str) -> String {
@@ -84,8 +93,13 @@ fn metrics(address: &str) -> String {
 
 /// The value of one sample.
 fn sample(metrics: &str, name: &str) -> f64 {
+    told(metrics, name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// The value of one sample, if it is told.
+fn told(metrics: &str, name: &str) -> Option<f64> {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+    line.map(|value| value.parse().unwrap())
 }
 
 fn call(address: &str, path: &str, body: &str) -> Value {
@@ -115,7 +129,8 @@ fn what_happens_is_counted_under_etcds_names() {
     program.get("/health");
     let after = metrics(&program.places["serving metrics and health"]);
     let grew = |name: &str, by: f64| {
-        let (before, after) = (sample(&before, name), sample(&after, name));
+        // A sample with labels is told once there is something to tell.
+        let (before, after) = (told(&before, name).unwrap_or_default(), sample(&after, name));
         assert!((after - before - by).abs() < 1e-9, "{name}: {before}, then {after}");
     };
     grew("etcd_mvcc_put_total", 2.0);
@@ -130,6 +145,14 @@ fn what_happens_is_counted_under_etcds_names() {
     grew("etcd_debugging_lease_revoked_total", 1.0);
     grew("etcd_debugging_lease_ttl_total_bucket{le=\"128\"}", 1.0);
     grew("etcd_server_health_success", 1.0);
+    for operation in ["Put", "Txn", "LeaseGrant", "LeaseRevoke"] {
+        let labels = format!(r#"{{version="v3",op="{operation}",success="true"}}"#);
+        grew(&format!("etcd_server_apply_duration_seconds_count{labels}"), 1.0);
+    }
+    // A health check reads too.
+    grew(r#"etcd_server_range_duration_seconds_count{success="true"}"#, 2.0);
+    // The gateway's clients say no version.
+    grew(r#"etcd_server_client_requests_total{type="unary",client_api_version="unknown"}"#, 5.0);
     let put = r#"{grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"}"#;
     for name in ["grpc_server_started_total", "grpc_server_msg_received_total", "grpc_server_msg_sent_total"] {
         grew(&format!("{name}{put}"), 1.0);
@@ -178,7 +201,8 @@ async fn traffic_between_members_is_counted() {
     };
     eventually("the leader tells what it sent to whom, and how long they took", || async {
         let sent = tells(leader, "etcd_network_peer_sent_bytes_total{To=", 2);
-        (sent && tells(leader, "etcd_network_peer_round_trip_time_seconds_count{To=", 2)).then_some(())
+        let connected = tells(leader, "etcd_network_active_peers{", 2);
+        (sent && connected && tells(leader, "etcd_network_peer_round_trip_time_seconds_count{To=", 2)).then_some(())
     })
     .await;
     let follower = (leader + 1) % 3;

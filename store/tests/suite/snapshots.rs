@@ -115,7 +115,7 @@ fn a_raised_revision_leaves_nothing_of_the_past_readable() {
     let (engine, Imported { head, .. }) = taken_over(&golden(), Options { bump_revision: 1000 });
     assert_eq!((head.revision, head.compacted), (GOLDEN_REVISION + 1000, GOLDEN_REVISION + 1000));
     let mvcc = Mvcc::open(engine).unwrap();
-    while !mvcc.prune(10).unwrap() {}
+    while !mvcc.prune(10).unwrap().complete {}
     let view = mvcc.view().unwrap();
     assert_eq!(view.range(&everything()).unwrap().count, 38);
     let past = pb::RangeRequest { revision: GOLDEN_REVISION, ..everything() };

@@ -32,7 +32,8 @@ use crate::apply::reply;
 use crate::error::StoreError;
 use crate::http::connect;
 use crate::limits;
-use crate::metrics::{METRICS, peers};
+use crate::metrics::METRICS;
+use crate::metrics::peers::{self, Pace};
 use crate::raft::network::{
     AppendRequest, AppendResult, Link, LinkError, Proposed, SnapshotFiles, TransferRequest, TransferResponse,
     Transport, VoteRequest, VoteResponse,
@@ -48,6 +49,8 @@ pub struct Settings {
     pub tls: Option<ClientTls>,
     /// How long a member may be silent before the connection counts as lost.
     pub patience: Duration,
+    /// How often a leader speaks to a member at least.
+    pub heartbeat: Duration,
     /// Bytes of one message.
     pub max_message_bytes: usize,
 }
@@ -105,6 +108,7 @@ impl Transport for Grpc {
                 address,
                 lost: AtomicBool::new(false),
                 traffic: METRICS.peers.member(to),
+                pace: Pace::new(self.settings.heartbeat, self.settings.patience),
             }),
         })
     }
@@ -163,6 +167,7 @@ struct Standing {
     address: Address,
     lost: AtomicBool,
     traffic: Arc<peers::Peer>,
+    pace: Pace,
 }
 
 impl Standing {
@@ -171,11 +176,14 @@ impl Standing {
         match answer {
             Err(LinkError::Unreachable(error) | LinkError::Lost(error)) => {
                 self.traffic.sent_failures.inc();
+                self.traffic.active.set(0);
                 if !self.lost.swap(true, Ordering::Relaxed) {
+                    self.traffic.lost.inc();
                     tracing::warn!(member = format!("{member:x}"), urls = ?self.address.urls(), error, "lost a member");
                 }
             }
             Ok(_) | Err(LinkError::Refused(_)) => {
+                self.traffic.active.set(1);
                 if self.lost.swap(false, Ordering::Relaxed) {
                     tracing::info!(member = format!("{member:x}"), urls = ?self.address.urls(), "reached a member again");
                 }
@@ -302,14 +310,17 @@ impl Link for Peer {
     ) -> BoxStream<'static, Result<AppendResult, LinkError>> {
         let (mut client, mut requests) = (self.client.clone(), requests.fuse());
         let names = self.request(());
-        let (standing, traffic) = (self.standing.clone(), self.standing.traffic.clone());
+        let (standing, sending) = (self.standing.clone(), self.standing.clone());
+        let traffic = self.standing.traffic.clone();
         let opened = async move {
             // Raft holds the first one back while it does not believe that the member can be reached.
             let first = requests.next().await;
-            let sending = traffic.clone();
             let messages = stream::iter(first).chain(requests).map(move |request| {
                 let message = convert::append_to_wire(&request);
-                sending.sent_bytes.add(message.encoded_len() as u64);
+                sending.traffic.sent_bytes.add(message.encoded_len() as u64);
+                if sending.pace.is_late(Instant::now()) {
+                    METRICS.heartbeat_send_failures.inc();
+                }
                 message
             });
             let mut begun = Some(Instant::now());

@@ -1,6 +1,7 @@
 //! What other members are answered.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -151,10 +152,12 @@ impl Peer for PeerService {
     ) -> Answer<peerpb::SnapshotReceived> {
         self.admit(request.metadata())?;
         let mut chunks = request.into_inner();
+        let began = Instant::now();
         while let Some(chunk) = chunks.message().await? {
             let incoming = self.incoming.clone().lock_owned().await;
             blocking(move || incoming.as_ref().ok_or(StoreError::MalformedPeerMessage)?.write(&chunk)).await?;
         }
+        METRICS.receive_seconds.observe_since(began);
         Ok(Response::new(peerpb::SnapshotReceived {}))
     }
 
@@ -165,7 +168,9 @@ impl Peer for PeerService {
         let mut incoming = self.incoming.clone().lock_owned().await;
         let received = incoming.take().ok_or_else(|| status::status(StoreError::MalformedPeerMessage))?;
         let node = self.store.node().clone();
+        let began = Instant::now();
         let directory = blocking(move || Ok(received.finish()?.to_owned())).await?;
+        METRICS.receive_sync_seconds.observe_since(began);
         // In a task of its own: a caller that is gone must not stop it half-way.
         let installing = tokio::spawn(async move {
             let installed = node.install_snapshot(vote, SnapshotFiles { meta, directory }).await;
