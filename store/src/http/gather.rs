@@ -5,18 +5,52 @@
 //! and so would the next.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-/// Drives a connection. Whenever it is woken, what was ready to run before runs first and adds its answers.
+use hyper::rt::Executor;
+
+/// Runs the tasks of a connection, one for each request, and knows how many there are.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks(Arc<AtomicUsize>);
+
+/// Counts as one task until it is dropped.
+struct Running(Tasks);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let running = Running(self.clone());
+        // Boxed, since tokio moves what it is given a dozen times, and all of a request is in it.
+        tokio::spawn(Box::pin(async move {
+            task.await;
+            drop(running);
+        }));
+    }
+}
+
+/// Drives a connection. Whenever it is woken while requests are open, what was ready to run before runs first and adds its
+/// answers.
 pub struct Gathering<F> {
     connection: F,
+    tasks: Tasks,
     stood_back: bool,
 }
 
 impl<F> Gathering<F> {
-    /// Drives `connection`.
-    pub fn new(connection: F) -> Self {
-        Self { connection, stood_back: false }
+    /// Drives `connection`, whose requests `tasks` runs.
+    pub fn new(connection: F, tasks: Tasks) -> Self {
+        Self { connection, tasks, stood_back: false }
     }
 }
 
@@ -24,7 +58,7 @@ impl<F: Future + Unpin> Future for Gathering<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.stood_back = !self.stood_back;
+        self.stood_back = !self.stood_back && self.tasks.0.load(Ordering::Relaxed) > 0;
         if self.stood_back {
             // A task that wakes itself goes to the end of the queue.
             context.waker().wake_by_ref();
@@ -54,10 +88,10 @@ mod tests {
     }
 
     /// Begins as many tasks as there are requests, each with an answer.
-    fn read_requests(ready: &Arc<Ready>) {
+    fn read_requests(ready: &Arc<Ready>, tasks: &Tasks) {
         for _ in 0..REQUESTS {
             let ready = ready.clone();
-            tokio::spawn(async move {
+            tasks.execute(async move {
                 *ready.answers.lock() += 1;
                 ready.connection.wake();
             });
@@ -69,16 +103,18 @@ mod tests {
         let ready = Arc::<Ready>::default();
         let mut writes = Vec::new();
         let mut read = false;
+        let tasks = Tasks::default();
+        let running = tasks.clone();
         let connection = poll_fn(|context| {
             ready.connection.register(context.waker());
             if !std::mem::replace(&mut read, true) {
-                read_requests(&ready);
+                read_requests(&ready, &running);
             }
             let answers = std::mem::take(&mut *ready.answers.lock());
             writes.extend((answers > 0).then_some(answers));
             if writes.iter().sum::<usize>() < REQUESTS { Poll::Pending } else { Poll::Ready(()) }
         });
-        Gathering::new(connection).await;
+        Gathering::new(connection, tasks).await;
         writes
     }
 

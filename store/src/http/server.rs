@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -21,7 +21,7 @@ use super::access::Access;
 use super::authority::LenientAuthority;
 use super::common_name;
 use super::gateway::{self, is_gateway};
-use super::gather::Gathering;
+use super::gather::{Gathering, Tasks};
 use super::health;
 use super::listener::{BindError, Connection, Listener};
 use super::members;
@@ -236,7 +236,8 @@ struct Client {
 }
 
 async fn serve_http(stream: impl Connection, client: Client, handler: Arc<Handler>, stop: CancellationToken) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let tasks = Tasks::default();
+    let mut builder = auto::Builder::new(tasks.clone());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
     builder
         .http2()
@@ -259,7 +260,7 @@ async fn serve_http(stream: impl Connection, client: Client, handler: Arc<Handle
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
-        ended = Gathering::new(connection.as_mut()) => ended,
+        ended = Gathering::new(connection.as_mut(), tasks) => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -1,6 +1,9 @@
 //! The replicated state that fits in one record: where the store stands.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use parking_lot::RwLock;
 
 use pintle_proto::etcdserverpb::AlarmType;
 
@@ -94,5 +97,64 @@ impl Head {
     pub fn logical_bytes_in_use(&self) -> u64 {
         let changes = self.written_bytes.saturating_sub(self.superseded_bytes);
         changes + self.leases * crate::limits::LEASE_OVERHEAD_BYTES
+    }
+}
+
+/// The head as the last batch left it, so that not every reader has to look for it among the data.
+#[derive(Debug, Default)]
+pub struct LatestHead {
+    /// Rises when a batch begins to be written, and again when the head is that batch's: odd meanwhile.
+    steps: AtomicU64,
+    head: RwLock<Head>,
+}
+
+impl LatestHead {
+    /// The head.
+    pub fn get(&self) -> Head {
+        *self.head.read()
+    }
+
+    /// Replaces it by what `write` has written; whoever calls this takes turns. If it fails, nobody can tell what is to be
+    /// seen, and [`Self::beside`] has nothing to say until something is written again.
+    pub fn change(&self, write: impl FnOnce() -> Result<Head>) -> Result<()> {
+        let writing = self.steps.load(Ordering::SeqCst) | 1;
+        self.steps.store(writing, Ordering::SeqCst);
+        let head = write()?;
+        *self.head.write() = head;
+        self.steps.store(writing + 1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// What `look` sees, with the head that belongs to it; none if something was written meanwhile.
+    pub fn beside<T>(&self, look: impl FnOnce() -> T) -> (T, Option<Head>) {
+        let before = self.steps.load(Ordering::SeqCst);
+        let head = self.get();
+        let seen = look();
+        let still = before.is_multiple_of(2) && self.steps.load(Ordering::SeqCst) == before;
+        (seen, still.then_some(head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_belongs_to_what_is_seen_or_is_not_told() {
+        let (latest, head) = (LatestHead::default(), |revision| Head { revision, ..Head::default() });
+        let change = |revision| latest.change(|| Ok(head(revision)));
+        change(2).unwrap();
+        assert_eq!(latest.beside(|| 7), (7, Some(head(2))));
+        assert_eq!(latest.beside(|| change(3).unwrap()).1, None, "written meanwhile");
+        let during = latest.change(|| {
+            assert_eq!(latest.beside(|| ()).1, None, "written, but not told yet");
+            Ok(head(4))
+        });
+        during.unwrap();
+        assert_eq!(latest.beside(|| ()).1, Some(head(4)));
+        assert!(latest.change(|| Err(StoreError::Stopped)).is_err());
+        assert_eq!((latest.get(), latest.beside(|| ()).1), (head(4), None), "who knows");
+        change(5).unwrap();
+        assert_eq!(latest.beside(|| ()).1, Some(head(5)));
     }
 }

@@ -26,7 +26,7 @@ use parking_lot::{Mutex, RwLock};
 pub use self::compact::Pruned;
 pub use self::directory::{Directories, Directory};
 pub use self::hash::KeysHash;
-pub use self::head::Head;
+pub use self::head::{Head, LatestHead};
 pub use self::revision::Revision;
 pub use self::view::{Lease, Replay, View};
 pub use self::writer::{Writer, Written};
@@ -42,7 +42,7 @@ pub struct Mvcc<E> {
     /// The counts after the last batch; the lock is what makes writers take turns.
     latest: Mutex<Arc<Directory>>,
     /// Where the store stands after the last batch, for those who need nothing else.
-    head: RwLock<Head>,
+    head: LatestHead,
     /// Who may do what after the last batch.
     rules: RwLock<Arc<Rules>>,
     /// Whether they count: asked with every request.
@@ -58,7 +58,7 @@ impl<E: Engine> Mvcc<E> {
             engine,
             directories: Directories::default(),
             latest: Mutex::default(),
-            head: RwLock::default(),
+            head: LatestHead::default(),
             rules: RwLock::default(),
             auth_enabled: AtomicBool::default(),
             pruning: Mutex::default(),
@@ -77,7 +77,7 @@ impl<E: Engine> Mvcc<E> {
         };
         let head = Head::read(&snapshot)?;
         self.directories.reset(head.revision, directory.clone());
-        *self.head.write() = head;
+        self.head.change(|| Ok(head))?;
         self.set_rules(Rules::load(&snapshot)?);
         *latest = directory;
         Ok(())
@@ -104,7 +104,10 @@ impl<E: Engine> Mvcc<E> {
         {
             let _nobody_writes = self.latest.lock();
             let _nobody_prunes = self.pruning.lock();
-            self.engine.replace(directory)?;
+            self.head.change(|| {
+                self.engine.replace(directory)?;
+                Head::read(&self.engine.snapshot())
+            })?;
         }
         self.reload()
     }
@@ -125,12 +128,13 @@ impl<E: Engine> Mvcc<E> {
 
     /// Where the store stands.
     pub fn head(&self) -> Head {
-        *self.head.read()
+        self.head.get()
     }
 
     /// Looks at the present.
     pub fn view(&self) -> Result<View<'_, E::Snapshot<'_>>> {
-        View::new(self.engine.snapshot(), &self.directories)
+        let (snapshot, head) = self.head.beside(|| self.engine.snapshot());
+        View::new(snapshot, head, &self.directories)
     }
 
     /// Runs one batch: `work` applies commands through the writer, and what they wrote becomes visible as one, together
@@ -150,11 +154,13 @@ impl<E: Engine> Mvcc<E> {
         let directory = Arc::new(written.directory);
         // Before the engine: a reader must find the directory of any revision that it can see.
         self.directories.publish(written.head.revision, directory.clone());
-        self.engine.write(&written.batch, Durability::Buffered)?;
+        self.head.change(|| {
+            self.engine.write(&written.batch, Durability::Buffered)?;
+            Ok(written.head)
+        })?;
         if let Some(rules) = written.rules {
             self.set_rules(rules);
         }
-        *self.head.write() = written.head;
         *latest = directory;
         Ok(result)
     }

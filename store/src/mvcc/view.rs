@@ -45,9 +45,9 @@ pub struct Replay {
 }
 
 impl<'a, R: Reader> View<'a, R> {
-    /// Looks through `reader`.
-    pub fn new(reader: R, directories: &'a Directories) -> Result<Self> {
-        let head = Head::read(&reader)?;
+    /// Looks through `reader`, whose head may be known.
+    pub fn new(reader: R, head: Option<Head>, directories: &'a Directories) -> Result<Self> {
+        let head = head.map_or_else(|| Head::read(&reader), Ok)?;
         Ok(Self { directory: directories.at(head.revision), reader, head, directories })
     }
 

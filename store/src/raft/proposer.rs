@@ -4,6 +4,7 @@
 //! A batch is proposed at most once, as far as anybody can tell: only when it certainly was not, it is tried again.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +12,7 @@ use openraft::Raft;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::{Instant, Sleep};
 
 use super::leader::LeaderWatch;
 use super::links::Links;
@@ -83,6 +85,7 @@ impl Proposer {
             give_back,
             given_back: returned,
             in_flight: Arc::new(Semaphore::new(limits::PROPOSED_BATCHES)),
+            gathering: Box::pin(tokio::time::sleep(limits::BATCH_GATHERING)),
         };
         tokio::spawn(run.run());
         Self { queue, queued_bytes: Arc::default() }
@@ -226,6 +229,8 @@ struct Run<E: Engine> {
     give_back: mpsc::UnboundedSender<Bundle>,
     given_back: mpsc::UnboundedReceiver<Bundle>,
     in_flight: Arc<Semaphore>,
+    /// Until when commands gather. Kept, since it costs less to put a timer off than to make one.
+    gathering: Pin<Box<Sleep>>,
 }
 
 impl<E: Engine> Run<E> {
@@ -280,7 +285,7 @@ impl<E: Engine> Run<E> {
         true
     }
 
-    async fn propose_here(&self, bundle: Bundle, permit: OwnedSemaphorePermit) -> bool {
+    async fn propose_here(&mut self, bundle: Bundle, permit: OwnedSemaphorePermit) -> bool {
         let batch = bundle.batch.clone();
         let again = self.give_back.clone();
         let (committed, on_disk) = oneshot::channel::<()>();
@@ -305,7 +310,12 @@ impl<E: Engine> Run<E> {
         }
         // The next batch gathers while this one is replicated and synced, and is proposed while this one is applied;
         // where members are far apart, it does not wait for their answers.
-        let _ = tokio::time::timeout(limits::BATCH_GATHERING, on_disk).await;
+        self.gathering.as_mut().reset(Instant::now() + limits::BATCH_GATHERING);
+        tokio::select! {
+            biased;
+            _ = on_disk => {}
+            () = self.gathering.as_mut() => {}
+        }
         true
     }
 
