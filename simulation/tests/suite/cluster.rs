@@ -22,7 +22,7 @@ use super::world::{Wires, World};
 
 const TOKEN: &str = "simulation";
 /// Entries that a log grows to, so few that members which were away need snapshots.
-const LOG_ENTRIES: u64 = 150;
+const LOG_ENTRIES: u64 = 80;
 
 /// A machine that runs a member.
 pub struct Machine {

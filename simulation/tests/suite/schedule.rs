@@ -18,7 +18,7 @@ use super::cluster::Cluster;
 use super::world::{Weather, World};
 
 /// Simulated time of the faults.
-const DURATION: Duration = Duration::from_secs(15);
+const DURATION: Duration = Duration::from_secs(8);
 /// How long clients go on when everything is healed.
 const AFTERWARDS: Duration = Duration::from_secs(1);
 const CLIENTS: u32 = 4;
@@ -88,7 +88,7 @@ async fn disturb(cluster: &mut Cluster, world: &World) {
         // Often enough that there is something left to be disturbed.
         _ => heal(cluster, world).await,
     }
-    sleep(Duration::from_millis(world.draw(|random| random.random_range(100..2500)))).await;
+    sleep(Duration::from_millis(world.draw(|random| random.random_range(100..1500)))).await;
 }
 
 /// Undoes everything: the network is fair, the disks are quick, and all members run.
