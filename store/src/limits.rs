@@ -124,6 +124,9 @@ pub const LEASE_REVOKES_PENDING: usize = 64;
 /// gRPC's.
 pub const REQUEST_OVERHEAD_BYTES: usize = 512 * 1024;
 
+/// Reads of more than one key that work at the same time; some may wait for the disk.
+pub const READS_AT_ONCE: usize = 8;
+
 /// Keys that a streamed range reads at once.
 pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
 

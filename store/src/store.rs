@@ -187,6 +187,8 @@ struct Inner {
     tokens: Arc<Tokens>,
     /// Permits to hash or compare a password.
     passwords: Semaphore,
+    /// Turns for reading what may be much.
+    reads: Arc<Semaphore>,
     config: StoreConfig,
     /// What runs beside the requests.
     tasks: Mutex<JoinSet<()>>,
@@ -265,6 +267,7 @@ impl Store {
             leases,
             tokens,
             passwords,
+            reads: Arc::new(Semaphore::new(limits::READS_AT_ONCE)),
             config,
             tasks,
             snapshots: Arc::new(Semaphore::new(limits::SNAPSHOTS_AT_ONCE)),
@@ -466,13 +469,20 @@ impl Store {
         Err(StoreError::NoSpace)
     }
 
-    /// Runs what may take long outside of the async threads.
+    /// Runs what may take long outside of the async threads. Not all at once: a thread each would take more memory than
+    /// what is read.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Mvcc<RocksEngine>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mvcc = self.0.mvcc.clone();
-        tokio::task::spawn_blocking(move || work(&mvcc)).await.map_err(|_| StoreError::Stopped)?
+        let turn = self.0.reads.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
+        let reading = move || {
+            let read = work(&mvcc);
+            drop(turn);
+            read
+        };
+        tokio::task::spawn_blocking(reading).await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Fills in what a response header says of this node.
