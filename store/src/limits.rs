@@ -127,6 +127,9 @@ pub const REQUEST_OVERHEAD_BYTES: usize = 512 * 1024;
 /// Reads of more than one key that work at the same time; some may wait for the disk.
 pub const READS_AT_ONCE: usize = 8;
 
+/// Bytes of the pieces that the answer to a range leaves in.
+pub const RANGE_CHUNK_BYTES: usize = 64 * 1024;
+
 /// Keys that a streamed range reads at once.
 pub const RANGE_STREAM_PAGE_KEYS: i64 = 1000;
 

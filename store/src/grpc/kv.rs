@@ -11,6 +11,7 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::caller::client;
+use super::range_body;
 use super::status::{status, unsupported};
 use crate::error::StoreError;
 use crate::limits::{RANGE_STREAM_CHUNK_BYTES, RANGE_STREAM_PAGE_KEYS};
@@ -38,7 +39,7 @@ impl Kv for KvService {
         if !request.get_ref().serializable && self.store.is_learner() {
             return Err(status(StoreError::NotForLearners));
         }
-        client(&self.store, &request).range(request.into_inner()).await.map(Response::new).map_err(status)
+        client(&self.store, &request).range(request.into_inner()).await.map(range_body::set_aside).map_err(status)
     }
 
     async fn range_stream(

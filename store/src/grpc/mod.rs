@@ -13,6 +13,7 @@ mod local;
 mod lock;
 mod maintenance;
 mod observe;
+mod range_body;
 mod reflection;
 pub(crate) mod status;
 mod watch;
@@ -125,7 +126,7 @@ impl Services {
             return status::status(StoreError::NotForLearners).into_http();
         }
         let answered = if uri.path().starts_with(KV_PATH) {
-            self.kv.clone().oneshot(request).await
+            self.kv.clone().oneshot(request).await.map(range_body::put_back)
         } else {
             self.routes.clone().oneshot(request).await
         };

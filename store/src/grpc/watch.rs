@@ -16,7 +16,7 @@ use super::status::status;
 use crate::error::StoreError;
 use crate::raft::leader::LeaderWatch;
 use crate::store::{Client, Store};
-use crate::watch::hub::WatchError;
+use crate::watch::WatchError;
 use crate::watch::{StreamSettings, Surroundings, WatchStream};
 
 /// Serves [`Watch`] from a store.

@@ -14,7 +14,7 @@ use crate::lease::Leases;
 use crate::limits;
 use crate::mvcc::{Mvcc, Replay};
 use crate::raft::state_machine::Observer;
-use crate::watch::hub::{Chunk, Plan};
+use crate::watch::plan::{Chunk, Plan};
 use crate::watch::{History, Watches};
 
 /// Passes on what took effect.

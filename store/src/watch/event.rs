@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pintle_proto::mvccpb::event::EventType;
 use pintle_proto::mvccpb::{Event, KeyValue};
 
-use super::hub::WatchError;
+use super::request::WatchError;
 
 /// Names a watch within its stream; the client may choose it.
 pub type WatchId = i64;

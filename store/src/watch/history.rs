@@ -7,7 +7,8 @@ use std::thread::{self, JoinHandle};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use pintle_proto::mvccpb::Event;
 
-use super::hub::{Census, Chunk, Hub, HubLimits, Plan};
+use super::hub::{Census, Hub, HubLimits};
+use super::plan::{Chunk, Plan};
 use crate::error::Result;
 
 /// The events of the past, as they are on disk.

@@ -10,12 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use pintle_proto::mvccpb::Event;
 
-use super::event::{Delivery, Filter, NO_WATCH, Picked, WatchId, event_byte_len, event_key, event_revision};
-use super::interval::IntervalMap;
+use super::event::{Delivery, Filter, NO_WATCH, Picked, WatchId, event_key, event_revision};
+use super::index::Index;
 use super::mailbox::Mailbox;
+use super::plan::{Chunk, Plan};
+use super::recent::Recent;
+use super::request::{WatchError, WatchOptions};
 use crate::engine::Span;
 use crate::limits::{RECENT_EVENTS, RECENT_EVENTS_BYTES, WATCH_KEY_BYTES_PER_STREAM, WATCHERS_PER_CATCH_UP};
 
@@ -24,118 +26,7 @@ use crate::limits::{RECENT_EVENTS, RECENT_EVENTS_BYTES, WATCH_KEY_BYTES_PER_STRE
 pub struct StreamId(u64);
 
 /// Names a watcher within the hub. Never used twice.
-type WatcherId = u64;
-
-/// What a watcher wants.
-#[derive(Clone, Debug)]
-pub struct WatchOptions {
-    /// Keys.
-    pub range: Span,
-    /// The first revision wanted; 0 for what comes after [`WatchOptions::now`]. May lie in the future.
-    pub start_revision: i64,
-    /// The store's revision when the request was received: no event at or below it is "from now on".
-    pub now: i64,
-    /// The watch's name; 0 lets the hub choose.
-    pub id: WatchId,
-    /// Events left out.
-    pub filter: Filter,
-    /// Whether events carry what was there before.
-    pub prev_kv: bool,
-}
-
-/// Why a watch is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WatchError {
-    /// A negative start revision.
-    #[error("etcdserver: mvcc: required revision has been compacted")]
-    NegativeRevision,
-    /// No key can lie in the range.
-    #[error("mvcc: watcher range is empty")]
-    EmptyRange,
-    /// The stream has a watch of this name.
-    #[error("mvcc: duplicate watch ID provided on the WatchStream")]
-    DuplicateId,
-    /// The stream's watches take too much memory.
-    #[error("etcdserver: too many requests")]
-    TooManyWatches,
-    /// The client may not read all of the keys. etcd tells this and the reasons below as its client prints errors.
-    #[error("rpc error: code = PermissionDenied desc = etcdserver: permission denied")]
-    PermissionDenied,
-    /// The client's token does not count.
-    #[error("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token")]
-    InvalidAuthToken,
-    /// Users, roles or permissions have changed since the client showed its credentials.
-    #[error("rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old")]
-    AuthOldRevision,
-    /// The client has shown no credentials.
-    #[error("rpc error: code = InvalidArgument desc = etcdserver: user name is empty")]
-    UserEmpty,
-}
-
-/// What to read from the history for some of the watchers that are catching up.
-#[derive(Debug)]
-pub struct Plan {
-    /// The first revision to read.
-    pub from: i64,
-    /// The last one that the hub knows; nothing newer needs to be read.
-    pub through: i64,
-    prev_kv: bool,
-    watchers: Vec<WatcherId>,
-    /// For each range, places in `watchers`.
-    interests: IntervalMap<Vec<usize>>,
-}
-
-impl Plan {
-    /// Whether somebody wants events of this key.
-    pub fn wants(&self, key: &[u8]) -> bool {
-        let mut wanted = false;
-        self.interests.visit(key, &mut |_| wanted = true);
-        wanted
-    }
-
-    /// Whether somebody wants what was there before along with the events.
-    pub fn wants_prev_kv(&self) -> bool {
-        self.prev_kv
-    }
-
-    fn add(&mut self, name: WatcherId, watcher: &Watcher) {
-        self.interests.entry(&watcher.range, Vec::new).push(self.watchers.len());
-        self.prev_kv |= watcher.prev_kv;
-        self.watchers.push(name);
-    }
-
-    /// For each watcher the positions of the events in its range.
-    fn route(&self, events: &[Event]) -> Vec<Vec<u32>> {
-        let mut routed = vec![Vec::new(); self.watchers.len()];
-        for (position, event) in (0u32..).zip(events) {
-            self.interests.visit(event_key(event), &mut |places: &Vec<usize>| {
-                for place in places {
-                    if let Some(positions) = routed.get_mut(*place) {
-                        positions.push(position);
-                    }
-                }
-            });
-        }
-        routed
-    }
-}
-
-/// What was read from the history.
-#[derive(Debug)]
-pub enum Chunk {
-    /// Every event of interest from the plan's first revision through this one.
-    Events {
-        /// In order.
-        events: Vec<Event>,
-        /// The last revision that was read completely.
-        through: i64,
-    },
-    /// The history begins later than the plan's first revision.
-    Compacted {
-        /// The oldest revision still kept.
-        compact_revision: i64,
-    },
-}
+pub(super) type WatcherId = u64;
 
 #[derive(Debug)]
 struct Stream {
@@ -169,13 +60,6 @@ struct Watcher {
     /// Events below this revision have been delivered or are not wanted.
     next_revision: i64,
     state: State,
-}
-
-/// The events of one call of [`Hub::publish`].
-#[derive(Debug)]
-struct Batch {
-    events: Arc<[Event]>,
-    byte_len: usize,
 }
 
 /// The bounds of a hub.
@@ -223,20 +107,15 @@ pub struct Hub {
     compact_revision: i64,
     streams: HashMap<StreamId, Stream>,
     watchers: HashMap<WatcherId, Watcher>,
-    /// The synced watchers, by what they watch.
-    single_keys: HashMap<Bytes, Vec<WatcherId>>,
-    ranges: IntervalMap<Vec<WatcherId>>,
+    /// The synced watchers.
+    synced: Index,
     /// The watchers that are catching up, longest waiting first. May name ones that have ended or changed state since.
     waiting: VecDeque<WatcherId>,
     /// The streams that follow the revision.
     followers: Vec<StreamId>,
     /// The streams whose client has asked for progress and could not be answered yet.
     asking: BTreeSet<StreamId>,
-    /// The latest events: every one above `recent_floor`.
-    recent: VecDeque<Batch>,
-    recent_bytes: usize,
-    recent_events: usize,
-    recent_floor: i64,
+    recent: Recent,
     last_name: u64,
 }
 
@@ -249,15 +128,11 @@ impl Hub {
             compact_revision,
             streams: HashMap::new(),
             watchers: HashMap::new(),
-            single_keys: HashMap::new(),
-            ranges: IntervalMap::default(),
+            synced: Index::default(),
             waiting: VecDeque::new(),
             followers: Vec::new(),
             asking: BTreeSet::new(),
-            recent: VecDeque::new(),
-            recent_bytes: 0,
-            recent_events: 0,
-            recent_floor: revision,
+            recent: Recent::new(revision, limits.recent_bytes, limits.recent_events),
             last_name: 0,
         }
     }
@@ -301,7 +176,7 @@ impl Hub {
             if let Some(watcher_state) = self.watchers.remove(&watcher)
                 && watcher_state.state == State::Synced
             {
-                self.unindex(watcher, &watcher_state.range);
+                self.synced.remove(watcher, &watcher_state.range);
             }
         }
     }
@@ -399,7 +274,7 @@ impl Hub {
             for (name, positions) in matches {
                 self.hand_out(name, &events, positions, revision);
             }
-            self.remember(events);
+            self.recent.add(events);
         }
         self.revision = revision;
         for stream in self.asking.clone() {
@@ -419,10 +294,7 @@ impl Hub {
 
     /// Notes that the whole state was replaced by that of a snapshot, so that nothing between is known from memory.
     pub fn restore(&mut self, revision: i64, compact_revision: i64) {
-        self.recent.clear();
-        self.recent_bytes = 0;
-        self.recent_events = 0;
-        self.recent_floor = revision;
+        self.recent.clear(revision);
         let unseen = self.revision + 1;
         self.revision = revision;
         self.compact_revision = compact_revision;
@@ -473,18 +345,12 @@ impl Hub {
                 continue;
             }
             let from = watcher.next_revision;
-            let plan = plan.get_or_insert_with(|| Plan {
-                from,
-                through: self.revision,
-                prev_kv: false,
-                watchers: Vec::new(),
-                interests: IntervalMap::default(),
-            });
+            let plan = plan.get_or_insert_with(|| Plan::new(from, self.revision));
             if from < plan.from {
                 later.push(name);
                 continue;
             }
-            plan.add(name, watcher);
+            plan.add(name, &watcher.range, watcher.prev_kv);
             if plan.watchers.len() >= self.limits.watchers_per_catch_up {
                 break;
             }
@@ -522,12 +388,12 @@ impl Hub {
     fn catch_up_or_wait(&mut self, name: WatcherId) {
         let Some(watcher) = self.watchers.get(&name) else { return };
         if watcher.next_revision <= self.revision {
-            if watcher.next_revision <= self.recent_floor {
+            if watcher.next_revision <= self.recent.floor() {
                 self.waiting.push_back(name);
                 return;
             }
-            let recent = self.recent.iter().flat_map(|batch| batch.events.iter());
-            let missed: Arc<[Event]> = recent.filter(|event| watcher.wants_key_of(event)).cloned().collect();
+            let missed = self.recent.iter().filter(|event| watcher.wants_key_of(event));
+            let missed: Arc<[Event]> = missed.cloned().collect();
             let positions = (0..).take(missed.len()).collect();
             if !self.hand_out(name, &missed, positions, self.revision) {
                 return;
@@ -574,34 +440,16 @@ impl Hub {
                     }
                 }
             };
-            let key = event_key(event);
-            if let Some(names) = self.single_keys.get(key) {
-                visit(names);
-            }
-            self.ranges.visit(key, &mut visit);
+            self.synced.visit(event_key(event), &mut visit);
         }
         found
-    }
-
-    /// Keeps a batch for those who ask a little late, and forgets the oldest ones beyond the limits.
-    fn remember(&mut self, events: Arc<[Event]>) {
-        let byte_len = events.iter().map(event_byte_len).sum();
-        self.recent_bytes += byte_len;
-        self.recent_events += events.len();
-        self.recent.push_back(Batch { events, byte_len });
-        while self.recent_bytes > self.limits.recent_bytes || self.recent_events > self.limits.recent_events {
-            let Some(oldest) = self.recent.pop_front() else { break };
-            self.recent_bytes -= oldest.byte_len;
-            self.recent_events -= oldest.events.len();
-            self.recent_floor = oldest.events.last().map_or(self.recent_floor, event_revision);
-        }
     }
 
     /// Ends a watch with a last word.
     fn end(&mut self, name: WatcherId, last_word: Delivery) {
         let Some(watcher) = self.watchers.remove(&name) else { return };
         if watcher.state == State::Synced {
-            self.unindex(name, &watcher.range);
+            self.synced.remove(name, &watcher.range);
         }
         let Some(stream) = self.streams.get_mut(&watcher.stream) else { return };
         stream.watches.remove(&watcher.id);
@@ -620,13 +468,13 @@ impl Hub {
         let (stream_id, range) = (watcher.stream, watcher.range.clone());
         match (previous == State::Synced, state == State::Synced) {
             (true, false) => {
-                self.unindex(name, &range);
+                self.synced.remove(name, &range);
                 if let Some(stream) = self.streams.get_mut(&stream_id) {
                     stream.behind += 1;
                 }
             }
             (false, true) => {
-                self.index(name, &range);
+                self.synced.add(name, &range);
                 if let Some(stream) = self.streams.get_mut(&stream_id) {
                     stream.behind -= 1;
                     if stream.follows_revision {
@@ -656,34 +504,6 @@ impl Hub {
         // Without room the request stays: the reader resumes the stream when there is some.
         if !reached || stream.mailbox.offer(progress).is_err() {
             self.asking.insert(stream_id);
-        }
-    }
-
-    fn index(&mut self, name: WatcherId, range: &Span) {
-        match range.as_single_key() {
-            Some(key) => self.single_keys.entry(key.clone()).or_default().push(name),
-            None => self.ranges.entry(range, Vec::new).push(name),
-        }
-    }
-
-    fn unindex(&mut self, name: WatcherId, range: &Span) {
-        let left = |names: &mut Vec<WatcherId>| {
-            if let Some(place) = names.iter().position(|other| *other == name) {
-                names.swap_remove(place);
-            }
-            names.is_empty()
-        };
-        match range.as_single_key() {
-            Some(key) => {
-                if self.single_keys.get_mut(key).is_some_and(left) {
-                    self.single_keys.remove(key);
-                }
-            }
-            None => {
-                if self.ranges.get_mut(range).is_some_and(left) {
-                    self.ranges.remove(range);
-                }
-            }
         }
     }
 

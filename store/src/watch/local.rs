@@ -9,8 +9,9 @@ use pintle_proto::mvccpb::Event;
 
 use super::event::{Delivery, Filter};
 use super::history::Watches;
-use super::hub::{StreamId, WatchError, WatchOptions};
+use super::hub::StreamId;
 use super::mailbox::{Capacity, Mail, Mailbox};
+use super::request::{WatchError, WatchOptions};
 use crate::engine::Span;
 
 /// What a [`LocalWatch`] yields.

@@ -19,8 +19,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::event::{Delivery, Filter, NO_WATCH, WatchId};
 use super::history::Watches;
-use super::hub::{StreamId, WatchError, WatchOptions};
+use super::hub::StreamId;
 use super::mailbox::{Capacity, Mail, Mailbox};
+use super::request::{WatchError, WatchOptions};
 use crate::engine::Span;
 use crate::metrics::METRICS;
 

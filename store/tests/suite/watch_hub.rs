@@ -10,8 +10,9 @@ use pintle_proto::mvccpb::{Event, KeyValue};
 use pintle_store::engine::Span;
 use pintle_store::watch::WatchOptions;
 use pintle_store::watch::event::{Delivery, Filter, NO_WATCH};
-use pintle_store::watch::hub::{Chunk, Hub, HubLimits, StreamId};
+use pintle_store::watch::hub::{Hub, HubLimits, StreamId};
 use pintle_store::watch::mailbox::{Capacity, Mailbox};
+use pintle_store::watch::plan::Chunk;
 use proptest::prelude::*;
 
 use crate::golden;
