@@ -14,6 +14,8 @@ pub mod workload;
 
 pub use violation::{Guarantee, Violation};
 
+use std::ops::AddAssign;
+
 use pintle_proto::etcdserverpb as pb;
 
 /// What a client asks for.
@@ -123,6 +125,14 @@ pub struct Tally {
     pub refused: usize,
     /// Of unknown outcome.
     pub unknown: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, more: Self) {
+        self.answered += more.answered;
+        self.refused += more.refused;
+        self.unknown += more.unknown;
+    }
 }
 
 impl Tally {

@@ -48,10 +48,7 @@ impl Report {
         for (fault, times) in round.faults {
             *self.survived.faults.entry(fault).or_default() += times;
         }
-        let (sum, part) = (&mut self.survived.operations, round.operations);
-        sum.answered += part.answered;
-        sum.refused += part.refused;
-        sum.unknown += part.unknown;
+        self.survived.operations += round.operations;
         self.survived.watched += round.watched;
         self.survived.revisions += round.revisions;
     }

@@ -39,14 +39,15 @@ fn nothing_is_lost_whatever_happens() {
     let next = AtomicU64::new(0);
     let done = Mutex::new((0_u64, Tally::default()));
     let run = || {
-        while schedules.map_or_else(|| began.elapsed() < A_WHILE, |schedules| next.load(Ordering::Relaxed) < schedules)
-        {
-            let seed = first.wrapping_add(next.fetch_add(1, Ordering::Relaxed));
-            let tally = run_one(seed);
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if !schedules.map_or_else(|| began.elapsed() < A_WHILE, |schedules| number < schedules) {
+                break;
+            }
+            let tally = run_one(first.wrapping_add(number));
             let mut done = done.lock().unwrap();
             done.0 += 1;
-            done.1.answered += tally.answered;
-            done.1.unknown += tally.unknown;
+            done.1 += tally;
         }
     };
     // Each schedule lives on one thread.

@@ -169,23 +169,18 @@ impl RocksEngine {
         })
     }
 
-    /// Snapshots that are being read.
-    pub fn readers(&self) -> usize {
-        let mut generation = &self.oldest;
-        let mut readers = generation.readers.load(Ordering::Relaxed);
-        while let Some(next) = generation.next.get() {
-            generation = next;
-            readers += generation.readers.load(Ordering::Relaxed);
-        }
-        readers
+    /// What the engine has held, the present last.
+    fn generations(&self) -> impl Iterator<Item = &Generation> {
+        std::iter::successors(Some(&self.oldest), |generation| generation.next.get().map(AsRef::as_ref))
     }
 
     fn current(&self) -> &Generation {
-        let mut generation = &self.oldest;
-        while let Some(next) = generation.next.get() {
-            generation = next;
-        }
-        generation
+        self.generations().last().unwrap_or(&self.oldest)
+    }
+
+    /// Snapshots that are being read.
+    pub fn readers(&self) -> usize {
+        self.generations().map(|generation| generation.readers.load(Ordering::Relaxed)).sum()
     }
 }
 

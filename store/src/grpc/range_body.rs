@@ -21,30 +21,36 @@ const KVS: u32 = 2;
 
 /// A response that travels beside its message, which is empty meanwhile.
 #[derive(Clone, Debug)]
-struct Aside(RangeResponse);
+struct Aside {
+    response: RangeResponse,
+    byte_len: u32,
+}
 
-/// Takes a large response aside, for [`put_back`].
+/// Takes a large response aside, for [`put_back`]; not one that is too large for any message, of which tonic says so.
 pub fn set_aside(response: RangeResponse) -> Response<RangeResponse> {
-    if response.encoded_len() <= RANGE_CHUNK_BYTES {
-        return Response::new(response);
+    let byte_len = response.encoded_len();
+    match u32::try_from(byte_len) {
+        Ok(fits) if byte_len > RANGE_CHUNK_BYTES => {
+            let mut empty = Response::new(RangeResponse::default());
+            empty.extensions_mut().insert(Aside { response, byte_len: fits });
+            empty
+        }
+        Ok(_) | Err(_) => Response::new(response),
     }
-    let mut empty = Response::new(RangeResponse::default());
-    empty.extensions_mut().insert(Aside(response));
-    empty
 }
 
 /// Makes what was taken aside the answer's body.
 pub fn put_back(mut answer: http::Response<Body>) -> http::Response<Body> {
     match answer.extensions_mut().remove::<Aside>() {
-        Some(Aside(response)) => answer.map(|_| Body::new(RangeBody::new(response))),
+        Some(aside) => answer.map(|_| Body::new(RangeBody::new(aside))),
         None => answer,
     }
 }
 
 /// One message in chunks, and the trailers of a call that succeeded.
 struct RangeBody {
-    /// The prefix and the fields before the keys.
-    head: Option<BytesMut>,
+    /// The prefix and the fields before the keys; empty once they are sent.
+    head: BytesMut,
     kvs: std::vec::IntoIter<KeyValue>,
     /// The fields behind the keys.
     tail: Option<RangeResponse>,
@@ -52,22 +58,20 @@ struct RangeBody {
 }
 
 impl RangeBody {
-    fn new(mut response: RangeResponse) -> Self {
-        let bytes = response.encoded_len();
+    fn new(Aside { mut response, byte_len }: Aside) -> Self {
         let kvs = std::mem::take(&mut response.kvs).into_iter();
         let first = RangeResponse { header: response.header.take(), ..RangeResponse::default() };
         let mut head = BytesMut::with_capacity(RANGE_CHUNK_BYTES);
         // Not compressed.
         head.put_u8(0);
-        // A message has less than 4 GiB: what is read at once has less.
-        head.put_u32(u32::try_from(bytes).unwrap_or(u32::MAX));
+        head.put_u32(byte_len);
         put(&first, &mut head);
-        Self { head: Some(head), kvs, tail: Some(response), done: false }
+        Self { head, kvs, tail: Some(response), done: false }
     }
 
     /// The next piece of the message.
     fn chunk(&mut self) -> Option<Bytes> {
-        let mut chunk = self.head.take().unwrap_or_default();
+        let mut chunk = std::mem::take(&mut self.head);
         if chunk.is_empty() && self.tail.is_some() {
             chunk.reserve(RANGE_CHUNK_BYTES);
         }

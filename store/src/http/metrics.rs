@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Response};
 use crate::error::StoreError;
 use crate::metrics::text::{Kind, Text, float};
 use crate::metrics::{METRICS, process};
-use crate::store::Store;
+use crate::store::{Status, Store};
 use crate::version;
 
 /// Answers a request for the metrics.
@@ -21,14 +21,10 @@ pub(super) async fn answer(store: &Store, method: &Method) -> Result<Response<By
 
 async fn render(store: &Store) -> Result<String, StoreError> {
     let mut text = Text::default();
-    let own = format!("{:x}", store.status()?.member_id);
+    let status = store.status()?;
+    let own = format!("{:x}", status.member_id);
     METRICS.write(&mut text, &own);
-    store_gauges(store, &own, &mut text)?;
-    text.gauge(
-        "etcd_mvcc_db_open_read_transactions",
-        "Views of the data that are being read.",
-        float(store.readers() as u64),
-    );
+    store_gauges(store, &status, &own, &mut text);
     let keys = float(store.key_count().await?);
     text.gauge("etcd_debugging_mvcc_keys_total", "Keys in the store.", keys);
     process::write(&mut text);
@@ -36,8 +32,7 @@ async fn render(store: &Store) -> Result<String, StoreError> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "what the format asks for")]
-fn store_gauges(store: &Store, own: &str, text: &mut Text) -> Result<(), StoreError> {
-    let status = store.status()?;
+fn store_gauges(store: &Store, status: &Status, own: &str, text: &mut Text) {
     let standing = status.standing;
     let yes = |holds: bool| f64::from(u8::from(holds));
     text.gauge("etcd_server_has_leader", "Whether a leader is known (1) or not (0).", yes(standing.leader_id != 0));
@@ -65,12 +60,14 @@ fn store_gauges(store: &Store, own: &str, text: &mut Text) -> Result<(), StoreEr
         in_use,
     );
 
+    let views = float(store.readers() as u64);
+    text.gauge("etcd_mvcc_db_open_read_transactions", "Views of the data that are being read.", views);
+
     let census = store.watches().census();
     let watchers = float(census.watchers);
     text.gauge("etcd_debugging_mvcc_watcher_total", "Watchers.", watchers);
     text.gauge("etcd_debugging_mvcc_watch_stream_total", "Streams of watches.", float(census.streams));
     text.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers that are behind.", float(census.behind));
-
     text.gauge("etcd_debugging_mvcc_pending_events_total", "Events that wait to be sent.", float(census.pending));
 
     let mut label = |name, help, label, value: &str| text.sample(name, help, Kind::Gauge, &[(label, value)], 1.0);
@@ -82,5 +79,4 @@ fn store_gauges(store: &Store, own: &str, text: &mut Text) -> Result<(), StoreEr
         let labels = [("Local", own), ("Remote", &format!("{id:x}"))];
         text.sample("etcd_network_known_peers", "Members that this one knows.", Kind::Gauge, &labels, 1.0);
     }
-    Ok(())
 }

@@ -1,7 +1,5 @@
 //! Instruments of one family, told apart by the values of its labels.
 
-use std::borrow::Cow;
-
 use parking_lot::RwLock;
 
 use super::instrument::{Counter, Histogram};
@@ -18,7 +16,7 @@ pub struct Family<const N: usize, T> {
 }
 
 /// The labels' values of one instrument.
-type Values<const N: usize> = [Cow<'static, str>; N];
+type Values<const N: usize> = [String; N];
 
 impl<const N: usize, T> Family<N, T> {
     /// Without members yet; `new` makes one.
@@ -41,7 +39,7 @@ impl<const N: usize, T> Family<N, T> {
             None if known.len() < FAMILY_MEMBERS => {
                 let instrument = (self.new)();
                 act(&instrument);
-                known.push((values.map(|value| value.to_owned().into()), instrument));
+                known.push((values.map(str::to_owned), instrument));
             }
             None => {}
         }
@@ -49,7 +47,7 @@ impl<const N: usize, T> Family<N, T> {
 
     fn each(&self, mut tell: impl FnMut(&[(&'static str, &str)], &T)) {
         for (values, instrument) in &*self.known.read() {
-            let labels: Vec<_> = self.labels.into_iter().zip(values.iter().map(AsRef::as_ref)).collect();
+            let labels: Vec<_> = self.labels.into_iter().zip(values.iter().map(String::as_str)).collect();
             tell(&labels, instrument);
         }
     }

@@ -26,11 +26,12 @@ use parking_lot::{Mutex, RwLock};
 pub use self::compact::Pruned;
 pub use self::directory::{Directories, Directory};
 pub use self::hash::KeysHash;
-pub use self::head::{Head, LatestHead};
+pub use self::head::Head;
 pub use self::revision::Revision;
 pub use self::view::{Lease, Replay, View};
 pub use self::writer::{Writer, Written};
 
+use self::head::LatestHead;
 use crate::auth::Rules;
 use crate::engine::{Durability, Engine, Reader, WriteBatch};
 use crate::error::Result;
@@ -168,12 +169,12 @@ impl<E: Engine> Mvcc<E> {
     /// Drops a bounded piece of what compaction made unreachable, and says what that was.
     pub fn prune(&self, max_changes: usize) -> Result<Pruned> {
         let _turn = self.pruning.lock();
-        let mut pruned = {
+        let pruned = {
             let snapshot = self.engine.snapshot();
             compact::prune(&snapshot, Head::read(&snapshot)?.compacted, max_changes)?
         };
         if !pruned.batch.is_empty() {
-            self.engine.write(&std::mem::take(&mut pruned.batch), Durability::Buffered)?;
+            self.engine.write(&pruned.batch, Durability::Buffered)?;
         }
         Ok(pruned)
     }
